@@ -1,0 +1,13 @@
+// A broker in a process of its own that tells how much heap it uses.
+import { Broker } from "zerotask-broker";
+import { task } from "zerotask-core";
+
+export const heap = task("broker.heap", () => {
+  (globalThis as { gc?: () => void }).gc?.();
+  return process.memoryUsage().heapUsed;
+});
+
+const broker = new Broker({ requestPort: 0, publishPort: 0 });
+await broker.start();
+process.on("SIGTERM", () => broker.stop().then(() => process.exit(0)));
+process.stdout.write(`${broker.requestEndpoint}\n`);

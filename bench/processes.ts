@@ -1,0 +1,41 @@
+// Starts the parts as processes of their own, as users do, and waits until they are ready.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+export interface Part {
+  readonly process: ChildProcess;
+  /** The line it printed when it was ready. */
+  readonly line: string;
+}
+
+const readyTimeoutMs = 20_000;
+
+/** Runs `node` with these arguments until it prints its first line. */
+export async function startPart(args: readonly string[]): Promise<Part> {
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout });
+  const signal = AbortSignal.timeout(readyTimeoutMs);
+  const [line] = (await once(lines, "line", { signal })) as [string];
+  return { process: child, line };
+}
+
+export async function stopPart({ process: child }: Part): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill("SIGTERM");
+  await once(child, "exit");
+}
+
+const root = new URL("..", import.meta.url).pathname;
+
+/** A broker on free ports, and its request endpoint. `--expose-gc` is for measuring its heap. */
+export async function startBroker(): Promise<{ part: Part; endpoint: string }> {
+  const part = await startPart(["--expose-gc", "--import", "tsx", `${root}bench/broker-process.ts`]);
+  return { part, endpoint: part.line };
+}
+
+/** A node with the bench's methods. */
+export function startNode(endpoint: string): Promise<Part> {
+  const port = new URL(endpoint).port;
+  return startPart([`${root}packages/node/bin/zerotask-node.js`, "-r", port, `${root}bench/tasks.ts`]);
+}

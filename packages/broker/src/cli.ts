@@ -1,0 +1,66 @@
+// The command line of the broker.
+import { Command, Option } from "commander";
+import { pino } from "pino";
+import {
+  DEFAULT_ADDRESS,
+  DEFAULT_PUBLISH_PORT,
+  DEFAULT_REQUEST_PORT,
+  Dispatcher,
+  exitWithError,
+  loadModules,
+  logLevels,
+  numberOrText,
+  stopOnSignals,
+} from "zerotask-core";
+import { Broker } from "./broker.ts";
+import { version } from "./version.ts";
+
+interface Flags {
+  readonly address: string;
+  readonly requestPort: number;
+  readonly publishPort: number;
+  readonly loglevel: string;
+}
+
+/** Runs `zerotask-broker` until a signal ends it. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command("zerotask-broker")
+    .description("Hand out tasks: nodes and clients connect to the request port.")
+    .argument("[modules...]", "modules, or directories of modules, with broker.* tasks to run in the broker")
+    .option("-a, --address <address>", "address to bind to", DEFAULT_ADDRESS)
+    .option(
+      "-r, --request-port <port>",
+      "port of the request socket, 0 for any",
+      numberOrText,
+      DEFAULT_REQUEST_PORT,
+    )
+    .option(
+      "-p, --publish-port <port>",
+      "port of the publish socket, 0 for any",
+      numberOrText,
+      DEFAULT_PUBLISH_PORT,
+    )
+    .addOption(
+      new Option("-l, --loglevel <level>", "what to log on stderr").choices(logLevels).default("warn"),
+    )
+    .version(version)
+    .action(run);
+  await program.parseAsync(argv).catch(exitWithError);
+}
+
+async function run(modules: string[], flags: Flags): Promise<void> {
+  const { loglevel, ...options } = flags;
+  const logger = pino({ level: loglevel, name: "zerotask-broker" }, pino.destination(2));
+  await loadModules(modules, { dispatcher: Dispatcher.instance(), enableTypeScript });
+  const broker = new Broker({ ...options, logger });
+  await broker.start();
+  stopOnSignals(() => broker.stop(), logger);
+  process.stdout.write(
+    `zerotask-broker is ready: requests at ${broker.requestEndpoint}, announcements at ${broker.publishEndpoint}\n`,
+  );
+}
+
+async function enableTypeScript(): Promise<void> {
+  const { register } = await import("tsx/esm/api");
+  register();
+}

@@ -1,0 +1,116 @@
+// The broker's options: resolved and checked once.
+import {
+  type Clock,
+  DEFAULT_ADDRESS,
+  DEFAULT_PUBLISH_PORT,
+  DEFAULT_REQUEST_PORT,
+  Dispatcher,
+  defaultLimits,
+  knownOptions,
+  type Logger,
+  type MessageLimits,
+  nonNegativeInteger,
+  OptionError,
+  portOption,
+  positiveInteger,
+  silentLogger,
+  systemClock,
+} from "zerotask-core";
+
+export interface BrokerOptions extends Partial<MessageLimits> {
+  /** Address to bind to. @default "127.0.0.1" */
+  readonly address?: string;
+  /** Port of the request socket; 0 for any free one. @default 5555 */
+  readonly requestPort?: number;
+  /** Port of the publish socket; 0 for any free one. @default 5556 */
+  readonly publishPort?: number;
+  /** Whose `broker.*` tasks run in the broker. @default Dispatcher.instance() */
+  readonly dispatcher?: Dispatcher;
+  /** How long a call waits for a node that serves its method. @default 5,000 */
+  readonly graceMs?: number;
+  /** How often nodes are looked after. @default 1,000 */
+  readonly heartbeatMs?: number;
+  /** How long a node without a session keeps its tasks in silence. @default 30,000 */
+  readonly leaseMs?: number;
+  /** How long a client that is not connected keeps its session. @default 60,000 */
+  readonly sessionTtlMs?: number;
+  /** How long the outcome of a submitted task is kept. @default 3,600,000 */
+  readonly resultTtlMs?: number;
+  /** Most outcomes of submitted tasks that are kept. @default 100,000 */
+  readonly maxResults?: number;
+  /** Most bytes of such outcomes. @default 256 MiB */
+  readonly maxResultBytes?: number;
+  /** How long an answer is kept that its client has not acknowledged. @default 60,000 */
+  readonly replayMs?: number;
+  /** Most such answers of one client. @default 20,000 */
+  readonly maxReplay?: number;
+  /** How often a task may lose its node before it fails. @default 3 */
+  readonly redeliveries?: number;
+  /** Most unsettled tasks. @default 4,000,000 */
+  readonly maxTasks?: number;
+  /** Most clients and nodes. @default 100,000 */
+  readonly maxSessions?: number;
+  /** How much may wait for one peer that doesn't read before it is cut off, in bytes. @default 64 MiB */
+  readonly maxOutboxBytes?: number;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+}
+
+export type ResolvedBrokerOptions = Required<BrokerOptions>;
+
+const MiB = 1024 * 1024;
+
+const defaults = {
+  ...defaultLimits,
+  requestPort: DEFAULT_REQUEST_PORT,
+  publishPort: DEFAULT_PUBLISH_PORT,
+  graceMs: 5_000,
+  heartbeatMs: 1_000,
+  leaseMs: 30_000,
+  sessionTtlMs: 60_000,
+  resultTtlMs: 3_600_000,
+  maxResults: 100_000,
+  maxResultBytes: 256 * MiB,
+  replayMs: 60_000,
+  maxReplay: 20_000,
+  redeliveries: 3,
+  maxTasks: 4_000_000,
+  maxSessions: 100_000,
+  maxOutboxBytes: 64 * MiB,
+};
+
+type NumericOption = keyof typeof defaults;
+
+const ports: readonly string[] = ["requestPort", "publishPort"];
+const mayBeZero: readonly string[] = [
+  "graceMs",
+  "resultTtlMs",
+  "redeliveries",
+  "maxResults",
+  "maxResultBytes",
+];
+
+/** @throws OptionError for an unknown name, or a value out of range */
+export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOptions {
+  const others = ["address", "dispatcher", "logger", "clock"];
+  knownOptions("broker", options, [...Object.keys(defaults), ...others]);
+  const address = options.address ?? DEFAULT_ADDRESS;
+  if (typeof address !== "string" || address === "") throw new OptionError("address", "an address", address);
+  const numbers = { ...defaults };
+  for (const name of Object.keys(defaults) as NumericOption[]) {
+    const value = options[name] ?? defaults[name];
+    const check = ports.includes(name)
+      ? portOption
+      : mayBeZero.includes(name)
+        ? nonNegativeInteger
+        : positiveInteger;
+    numbers[name] = check(name, value);
+  }
+  return {
+    ...numbers,
+    address,
+    dispatcher: options.dispatcher ?? Dispatcher.instance(),
+    logger: options.logger ?? silentLogger,
+    clock: options.clock ?? systemClock,
+  };
+}

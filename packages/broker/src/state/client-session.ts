@@ -1,0 +1,90 @@
+// A client that introduced itself: where it is now, and which answers it may not have received.
+import type { Response } from "zerotask-core";
+import type { Addressee } from "./addressee.ts";
+import { Deque } from "./deque.ts";
+import type { Task } from "./task.ts";
+import type { Turn } from "./turn.ts";
+
+interface Delivery {
+  readonly task: Task;
+  readonly number: number;
+  readonly at: number;
+}
+
+export class ClientSession implements Addressee {
+  readonly kind = "client";
+  readonly id: string;
+  /** Proves who it is; a client that introduced itself without a protocol has none. */
+  readonly token: string | undefined;
+  /** The connection it is on now. */
+  peer: string | undefined = undefined;
+  lastSeen: number;
+  /** Forgotten: should it come back, that is a new session. */
+  isGone = false;
+  /** Its calls that are not settled. */
+  readonly calls: Set<Task> = new Set();
+  readonly #turn: Turn;
+  readonly #deliveries = new Deque<Delivery>();
+  /** Responses sent so far, and as many as had been sent when this connection began. */
+  #sent = 0;
+  #base = 0;
+
+  constructor(id: string, token: string | undefined, turn: Turn) {
+    this.id = id;
+    this.token = token;
+    this.#turn = turn;
+    this.lastSeen = turn.now;
+  }
+
+  /** How many answers are kept for it. */
+  get unacknowledged(): number {
+    return this.#deliveries.size;
+  }
+
+  attach(peer: string): void {
+    this.peer = peer;
+    this.#base = this.#sent;
+  }
+
+  deliver(response: Response): void {
+    if (this.peer === undefined) return;
+    this.#sent++;
+    this.#turn.send(this.peer, response);
+  }
+
+  /** Delivers the answer to a call, whose record is kept until the client says that it has it. */
+  deliverAnswer(task: Task, response: Response): void {
+    this.deliver(response);
+    this.#deliveries.push({ task, number: this.#sent, at: this.#turn.now });
+    task.deliveryNumber = this.#sent;
+  }
+
+  /**
+   * The client has received `count` responses on this connection. It asked again for all that it missed
+   * before, so what was sent on earlier connections is settled too.
+   * @returns the records that are not needed any more
+   */
+  acknowledge(count: number): Task[] {
+    return this.#release(({ number }) => number <= this.#base + count);
+  }
+
+  /** Gives up answers from before `time`, and the oldest over `most`. */
+  expireAnswers(time: number, most: number): Task[] {
+    return this.#release(({ at }) => at < time || this.#deliveries.size > most);
+  }
+
+  /** Gives up all answers that it may not have received. */
+  dropAnswers(): Task[] {
+    return this.#release(() => true);
+  }
+
+  #release(condition: (delivery: Delivery) => boolean): Task[] {
+    const released: Task[] = [];
+    for (let first = this.#deliveries.peek(); first && condition(first); first = this.#deliveries.peek()) {
+      this.#deliveries.shift();
+      // One that was delivered again stands further back in the queue, too.
+      if (first.task.deliveryNumber === first.number) released.push(first.task);
+    }
+    return released;
+  }
+}

@@ -1,0 +1,39 @@
+// What the state machine is told once: bounds and times, and where ids come from.
+import type { MessageLimits, MethodDescription } from "zerotask-core";
+
+export interface BrokerConfig {
+  /** Names this run of the broker. */
+  readonly epoch: string;
+  readonly version: string;
+  readonly limits: MessageLimits;
+  /** How long a call waits for a node that serves its method. */
+  readonly graceMs: number;
+  /** How often the nodes that hold tasks are looked after, and how often a node is to send a heartbeat. */
+  readonly heartbeatMs: number;
+  /** How long a node without a connection of its own (protocol 1) keeps its tasks in silence. */
+  readonly leaseMs: number;
+  /** How long a client that is not connected keeps its session. */
+  readonly sessionTtlMs: number;
+  /** How long the outcome of a submitted task is kept. */
+  readonly resultTtlMs: number;
+  /** How many outcomes of submitted tasks are kept, and their bytes in all. */
+  readonly maxResults: number;
+  readonly maxResultBytes: number;
+  /** How long, and how many for each session, answers are kept that a client has not acknowledged. */
+  readonly replayMs: number;
+  readonly maxReplay: number;
+  /** How often a task may lose its node before it fails. */
+  readonly redeliveries: number;
+  /** How many tasks may be unsettled. */
+  readonly maxTasks: number;
+  /** How many clients and nodes may be known. */
+  readonly maxSessions: number;
+  /** Where its announcements are published, told to clients. */
+  readonly announce: () => string;
+  /** The `broker.*` tasks that the broker itself serves now. */
+  readonly brokerTasks: () => readonly MethodDescription[];
+  /** A new random id. */
+  readonly newId: () => string;
+  /** A new secret of 128 bits. */
+  readonly newToken: () => string;
+}

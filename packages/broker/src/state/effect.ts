@@ -1,0 +1,20 @@
+// What comes out of the broker's state machine, for the shell to perform in order.
+import type { Message, Shape } from "zerotask-core";
+
+export type Effect =
+  /** Send to the peer of a session, together with whatever else goes there. */
+  | { readonly type: "send"; readonly peer: string; readonly message: Message }
+  /** Send as a message of its own, in the peer's shape: an array is a batch, `null` the reply that a REQ peer is owed. */
+  | {
+      readonly type: "reply";
+      readonly peer: string;
+      readonly shape: Shape;
+      readonly message: Message | readonly Message[] | null;
+    }
+  | {
+      readonly type: "announce";
+      readonly method: string;
+      readonly params: { readonly [name: string]: unknown };
+    }
+  /** Send a `tick` at this time, if no earlier one is due. */
+  | { readonly type: "wake"; readonly at: number };

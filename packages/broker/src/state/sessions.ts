@@ -1,0 +1,66 @@
+// Who is there: clients and nodes by their ids, and which of them is on which connection.
+import { ClientSession } from "./client-session.ts";
+import { NodeSession } from "./node-session.ts";
+import { LOCAL_PEER, type Turn } from "./turn.ts";
+
+export type Session = ClientSession | NodeSession;
+
+export class Sessions {
+  readonly clients: Map<string, ClientSession> = new Map();
+  readonly nodes: Map<string, NodeSession> = new Map();
+  /** The owner of what plain JSON-RPC peers ask for. */
+  readonly anonymous: ClientSession;
+  /** The broker's own process, as the node that runs `broker.*` tasks. */
+  readonly local: NodeSession;
+  readonly #peers = new Map<string, Session>();
+
+  constructor(turn: Turn, newId: () => string, newToken: () => string) {
+    this.anonymous = new ClientSession(newId(), newToken(), turn);
+    this.local = new NodeSession(newId(), newToken(), LOCAL_PEER, turn);
+    this.local.capacity = Number.POSITIVE_INFINITY;
+    this.local.slots = Number.POSITIVE_INFINITY;
+    this.#peers.set(LOCAL_PEER, this.local);
+  }
+
+  get count(): number {
+    return this.clients.size + this.nodes.size;
+  }
+
+  /** The session that is on this connection. */
+  on(peer: string): Session | undefined {
+    return this.#peers.get(peer);
+  }
+
+  /** Moves a client to a connection. */
+  attach(client: ClientSession, peer: string): void {
+    if (client.peer !== undefined) this.#peers.delete(client.peer);
+    client.attach(peer);
+    this.#peers.set(peer, client);
+  }
+
+  addClient(client: ClientSession): void {
+    this.clients.set(client.id, client);
+  }
+
+  addNode(node: NodeSession): void {
+    this.nodes.set(node.id, node);
+    if (node.peer !== undefined) this.#peers.set(node.peer, node);
+  }
+
+  /** The client is on no connection any more; it may come back. */
+  detach(client: ClientSession, now: number): void {
+    if (client.peer !== undefined) this.#peers.delete(client.peer);
+    client.peer = undefined;
+    client.lastSeen = now;
+  }
+
+  remove(session: Session): void {
+    if (session.peer !== undefined && this.#peers.get(session.peer) === session)
+      this.#peers.delete(session.peer);
+    if (session.kind === "client") {
+      session.isGone = true;
+      session.peer = undefined;
+      this.clients.delete(session.id);
+    } else this.nodes.delete(session.id);
+  }
+}

@@ -1,0 +1,73 @@
+// `later.add(5, 6)`: submits tasks, and returns handles at once.
+import { OptionError, type Params } from "zerotask-core";
+import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
+import { methodProxy } from "./proxy.ts";
+import { Session } from "./session.ts";
+import { TaskHandle } from "./task-handle.ts";
+import { TaskTracker } from "./task-tracker.ts";
+import type { AnyMethods, Ignores, Submits } from "./typing.ts";
+
+export interface AsyncClientControls<Methods> {
+  /** The same client with other options for the tasks submitted through it. */
+  $with(options: CallOptions): AsyncClient<Methods>;
+  /** Submits tasks and forgets them: never rejects, and nothing is kept of them. */
+  readonly $ignore: Ignores<Methods>;
+  /** A handle on a task that anybody submitted, by its id. */
+  $handle<Result = unknown>(id: string): TaskHandle<Result>;
+  /** Submits a task by its method's name, with params by position or by name. */
+  // biome-ignore lint/suspicious/noExplicitAny: nothing is known of a method that is named at run time
+  $call(method: string, params?: Params): TaskHandle<any>;
+  /** Waits a moment for submitted tasks to be accepted, and leaves the broker; tasks go on, waits reject. */
+  $close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Submits tasks to nodes. Each call returns a `TaskHandle` at once. Typed like `Client`. */
+export type AsyncClient<Methods = AnyMethods> = Submits<Methods> & AsyncClientControls<Methods>;
+
+export interface AsyncClientConstructor {
+  /**
+   * Connects when the first task is submitted, and again whenever the connection is lost.
+   * @param endpoint the broker's request socket. @default "tcp://127.0.0.1:5555"
+   * @throws OptionError for an option that is unknown or out of range
+   */
+  new <Methods = AnyMethods>(endpoint?: string, options?: ClientOptions): AsyncClient<Methods>;
+  new <Methods = AnyMethods>(options: ClientOptions): AsyncClient<Methods>;
+}
+
+class AsyncClientImplementation {
+  constructor(first?: string | ClientOptions, second?: ClientOptions) {
+    const options = resolveClientOptions(first, second);
+    const session: Session = new Session(options, {
+      onTaskSettled: (params) => tracker.onTaskSettled(params),
+      onReady: () => tracker.submitAgain(),
+    });
+    const tracker = new TaskTracker(session);
+    const close = async (): Promise<void> => {
+      await session.close(options.closeTimeoutMs);
+      tracker.close();
+    };
+    // biome-ignore lint/correctness/noConstructorReturn: what users hold is the proxy
+    return view(tracker, close, options.call) as AsyncClientImplementation;
+  }
+}
+
+function view(tracker: TaskTracker, close: () => Promise<void>, options: CallOptions): object {
+  const submit = (method: string, params: Params): TaskHandle =>
+    new TaskHandle(tracker.submit(method, params), options.timeoutMs);
+  const controls = {
+    $with: (more: CallOptions) => view(tracker, close, { ...options, ...resolveCallOptions(more) }),
+    $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params)),
+    $handle: (id: string) => {
+      if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);
+      return new TaskHandle(tracker.find(id), options.timeoutMs);
+    },
+    $call: (method: string, params: Params = []) => submit(method, params),
+    $close: close,
+    [Symbol.asyncDispose]: close,
+  };
+  return methodProxy(controls, submit);
+}
+
+export const AsyncClient: AsyncClientConstructor =
+  AsyncClientImplementation as unknown as AsyncClientConstructor;

@@ -1,0 +1,71 @@
+// The client's options: resolved and checked once.
+import {
+  DEFAULT_ENDPOINT,
+  type Dial,
+  dialDealer,
+  endpointOption,
+  knownOptions,
+  type Logger,
+  nonNegativeInteger,
+  OptionError,
+  positiveInteger,
+  silentLogger,
+} from "zerotask-core";
+
+export interface ClientOptions extends CallOptions {
+  /** The request socket of the broker. @default "tcp://127.0.0.1:5555" */
+  readonly endpoint?: string;
+  /** How long a call waits for a broker to be there before it rejects with `BrokerUnavailableError`. @default 5,000 */
+  readonly connectTimeoutMs?: number;
+  /** How long `$close` waits for submitted tasks to be accepted. @default 1,000 */
+  readonly closeTimeoutMs?: number;
+  readonly logger?: Logger;
+  /** What carries its connection. @default ZeroMQ */
+  readonly dial?: Dial;
+}
+
+/** What can be set for each call, by `$with`. */
+export interface CallOptions {
+  /** How long to wait for the outcome before rejecting with `TaskTimeoutError`; the task goes on. @default no bound */
+  readonly timeoutMs?: number;
+}
+
+export interface ResolvedClientOptions {
+  readonly endpoint: string;
+  readonly connectTimeoutMs: number;
+  readonly closeTimeoutMs: number;
+  readonly logger: Logger;
+  readonly dial: Dial;
+  readonly call: CallOptions;
+}
+
+const callOptionNames = ["timeoutMs"];
+const optionNames = ["endpoint", "connectTimeoutMs", "closeTimeoutMs", "logger", "dial", ...callOptionNames];
+
+/** @throws OptionError for an unknown name, or a value out of range */
+export function resolveClientOptions(
+  first: string | ClientOptions | undefined,
+  second: ClientOptions | undefined,
+): ResolvedClientOptions {
+  const options = typeof first === "string" ? { ...second, endpoint: first } : { ...first };
+  if (typeof first !== "string" && second !== undefined) {
+    throw new OptionError("endpoint", "a string when options follow it", first);
+  }
+  knownOptions("client", options, optionNames);
+  const { endpoint, connectTimeoutMs, closeTimeoutMs, logger, dial, ...call } = options;
+  return {
+    endpoint: endpointOption("endpoint", endpoint ?? DEFAULT_ENDPOINT),
+    connectTimeoutMs: positiveInteger("connectTimeoutMs", connectTimeoutMs ?? 5_000),
+    closeTimeoutMs: nonNegativeInteger("closeTimeoutMs", closeTimeoutMs ?? 1_000),
+    logger: logger ?? silentLogger,
+    dial: dial ?? dialDealer,
+    call: resolveCallOptions(call),
+  };
+}
+
+/** @throws OptionError for an unknown name, or a value out of range */
+export function resolveCallOptions(options: CallOptions): CallOptions {
+  knownOptions("call", options, callOptionNames);
+  if (options.timeoutMs !== undefined) positiveInteger("timeoutMs", options.timeoutMs);
+  return options;
+}

@@ -1,0 +1,249 @@
+// A client's session with a broker: requests that survive a lost connection under their ids, and their answers.
+import {
+  BrokerMethod,
+  BrokerUnavailableError,
+  ClientClosedError,
+  defaultLimits,
+  type Entry,
+  ErrorCode,
+  errorFromWire,
+  Link,
+  notification,
+  type Params,
+  PROTOCOL_VERSION,
+  Push,
+  type Request,
+  type Response,
+  randomId,
+  randomToken,
+  request,
+  TooLargeError,
+  type ZeroTaskError,
+} from "zerotask-core";
+import type { ResolvedClientOptions } from "./options.ts";
+
+interface Welcome {
+  readonly epoch: string;
+  readonly announce: string;
+  readonly limits: { readonly message_bytes: number };
+}
+
+/** A request that has no answer yet. */
+interface Pending {
+  readonly text: string;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+  /** When it was made. */
+  readonly since: number;
+  /** Whether it also waits while no broker is there, however long. */
+  readonly isPatient: boolean;
+}
+
+export interface SessionHandlers {
+  /** A task that asked for it was settled. */
+  onTaskSettled(params: Params | undefined): void;
+  /** Connected (again): everything unanswered was sent again. */
+  onReady(): void;
+}
+
+/** So many answers are acknowledged at once, or those of this time: until then the broker keeps them. */
+const ackCount = 500;
+const ackMs = 1_000;
+
+export class Session {
+  readonly clientId: string = randomId();
+  readonly #options: ResolvedClientOptions;
+  readonly #handlers: SessionHandlers;
+  readonly #link: Link<Welcome>;
+  readonly #token = randomToken();
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+  #isOpen = false;
+  #isClosed = false;
+  #downSince = 0;
+  #downReason: ZeroTaskError | undefined;
+  #patience: NodeJS.Timeout | undefined;
+  #maxMessageBytes = defaultLimits.maxMessageBytes;
+  #received = 0;
+  #acknowledged = 0;
+  #ack: NodeJS.Timeout | undefined;
+  #onDrained: (() => void) | undefined;
+
+  constructor(options: ResolvedClientOptions, handlers: SessionHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+    const { endpoint, dial } = options;
+    this.#link = new Link<Welcome>(
+      { endpoint, dial },
+      {
+        introduction: () => ({
+          method: BrokerMethod.ClientConnect,
+          params: { protocol: PROTOCOL_VERSION, client_id: this.clientId, token: this.#token },
+        }),
+        onReady: (welcome) => this.#onReady(welcome),
+        onEntries: (entries) => this.#onEntries(entries),
+        onDown: (reason) => this.#onDown(reason),
+      },
+    );
+  }
+
+  /** A number that no other request or task of this session has. */
+  nextId(): number {
+    return ++this.#lastId;
+  }
+
+  /**
+   * Sends a request, and again after each reconnection until it is answered.
+   * @returns its result, or rejects with the error that was answered
+   */
+  request(method: string, params: Params, id: number = this.nextId(), isPatient = false): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) throw new ClientClosedError("The client is closed", ErrorCode.InternalError);
+      const text = this.#encode(request(method, params, id));
+      this.#pending.set(id, { text, resolve, reject, since: performance.now(), isPatient });
+      if (this.#link.send(text)) return;
+      this.#open();
+      this.#armPatience();
+    });
+  }
+
+  /** Gives up on a request: its answer will be ignored. */
+  abandon(id: number): void {
+    this.#pending.delete(id);
+  }
+
+  /** Leaves the broker. What is pending rejects, after up to `flushMs` for it to be answered. */
+  async close(flushMs: number): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (flushMs > 0 && this.#pending.size > 0) await this.#drained(flushMs);
+    clearTimeout(this.#patience);
+    clearTimeout(this.#ack);
+    this.#link.send(JSON.stringify(notification(BrokerMethod.ClientDisconnect, {})));
+    this.#link.close();
+    this.#rejectAll(() => new ClientClosedError("The client was closed", ErrorCode.InternalError));
+  }
+
+  #drained(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#onDrained = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #open(): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.#downSince = performance.now();
+    this.#link.open();
+  }
+
+  #encode(message: Request): string {
+    let text: string;
+    try {
+      text = JSON.stringify(message);
+    } catch (error) {
+      const { message: reason } = error as Error;
+      throw new TypeError(`Expected params that JSON can hold, got some that it can't: ${reason}`, {
+        cause: error,
+      });
+    }
+    const most = this.#maxMessageBytes;
+    // A UTF-16 unit is at most three bytes of UTF-8: only what may be too long is measured.
+    if (text.length * 3 > most && Buffer.byteLength(text) > most) {
+      const got = Buffer.byteLength(text);
+      throw new TooLargeError(`Expected a request of at most ${most} bytes, got ${got}`, ErrorCode.TooLarge);
+    }
+    return text;
+  }
+
+  #onReady({ limits }: Welcome): void {
+    this.#maxMessageBytes = limits.message_bytes;
+    this.#received = 0;
+    this.#acknowledged = 0;
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+    for (const { text } of this.#pending.values()) this.#link.send(text);
+    if (!this.#isClosed) this.#handlers.onReady();
+  }
+
+  #onDown(reason: ZeroTaskError | undefined): void {
+    // The first failure of several begins the outage.
+    if (this.#patience === undefined) this.#downSince = performance.now();
+    this.#downReason = reason;
+    this.#armPatience();
+  }
+
+  #armPatience(): void {
+    if (this.#patience !== undefined || this.#isClosed) return;
+    const { connectTimeoutMs } = this.#options;
+    const check = (): void => {
+      this.#patience = undefined;
+      const next = this.#rejectImpatient(performance.now() - connectTimeoutMs);
+      if (next !== undefined) this.#patience = setTimeout(check, Math.max(1, next));
+    };
+    this.#patience = setTimeout(check, connectTimeoutMs);
+  }
+
+  /** Rejects what has waited for a broker since before `time`. Returns in how many ms the next one is due. */
+  #rejectImpatient(time: number): number | undefined {
+    for (const [id, pending] of this.#pending) {
+      if (pending.isPatient) continue;
+      const since = Math.max(pending.since, this.#downSince);
+      if (since > time) return since - time;
+      this.#pending.delete(id);
+      pending.reject(this.#unavailable());
+    }
+    return undefined;
+  }
+
+  #unavailable(): BrokerUnavailableError {
+    const { endpoint, connectTimeoutMs } = this.#options;
+    const why = this.#downReason === undefined ? "" : `: ${this.#downReason.message}`;
+    return new BrokerUnavailableError(
+      `No broker at ${endpoint} for ${connectTimeoutMs} ms${why}`,
+      ErrorCode.InternalError,
+      undefined,
+      { cause: this.#downReason },
+    );
+  }
+
+  #rejectAll(makeError: () => Error): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of pending) reject(makeError());
+  }
+
+  #onEntries(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      if (entry.kind === "response") this.#onResponse(entry.response);
+      else if (entry.kind === "request" && entry.request.method === Push.TaskSettled) {
+        this.#handlers.onTaskSettled(entry.request.params);
+      }
+    }
+    if (this.#received - this.#acknowledged >= ackCount) this.#acknowledge();
+    else if (this.#received > this.#acknowledged) this.#ack ??= setTimeout(() => this.#acknowledge(), ackMs);
+  }
+
+  #onResponse(response: Response): void {
+    this.#received++;
+    const id = response.id as number;
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    if ("error" in response) pending.reject(errorFromWire(response.error));
+    else pending.resolve(response.result);
+    if (this.#pending.size === 0) this.#onDrained?.();
+  }
+
+  /** The broker keeps answers until it knows that they arrived. */
+  #acknowledge(): void {
+    clearTimeout(this.#ack);
+    this.#ack = undefined;
+    this.#acknowledged = this.#received;
+    this.#link.send(JSON.stringify(notification(BrokerMethod.ClientAck, { received: this.#received })));
+  }
+}

@@ -1,0 +1,45 @@
+// A task that was submitted: known by its id from the start, looked at and waited for when wanted.
+import type { TaskStatus } from "zerotask-core";
+import type { TrackedTask } from "./task-tracker.ts";
+import { withTimeout } from "./timeout.ts";
+
+export class TaskHandle<Result = unknown> {
+  readonly #task: TrackedTask;
+  readonly #timeoutMs: number | undefined;
+
+  /** @internal */
+  constructor(task: TrackedTask, timeoutMs?: number) {
+    this.#task = task;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** The task's id, by which any client can find it: `client.$handle(id)`. */
+  get id(): string {
+    return this.#task.id;
+  }
+
+  /** `"QUEUED"`, `"ASSIGNED"`, `"RUNNING"`, `"FINISHED"`, … @throws UnknownTaskError, BrokerUnavailableError */
+  status(): Promise<TaskStatus> {
+    return this.#task.status();
+  }
+
+  /**
+   * The task's result. Rejects with what the handler threw as `TaskFailedError`, or another `ZeroTaskError`
+   * when the task ended otherwise.
+   * @param timeoutMs after which it rejects with `TaskTimeoutError`; the task goes on. @default no bound
+   */
+  wait(timeoutMs: number | undefined = this.#timeoutMs): Promise<Result> {
+    return withTimeout(this.#task.outcome() as Promise<Result>, timeoutMs, `task ${this.id}`);
+  }
+
+  /** The same as `wait`. */
+  result(timeoutMs?: number): Promise<Result> {
+    return this.wait(timeoutMs);
+  }
+
+  /** Calls one of the two when the task is settled, also if that is already so. */
+  callback(onResult: (result: Result) => void, onError: (error: Error) => void = () => undefined): this {
+    (this.#task.outcome() as Promise<Result>).then(onResult, onError);
+    return this;
+  }
+}

@@ -1,0 +1,36 @@
+// What the command lines have in common: how numbers are read, how a process ends, how an error is told.
+import type { Logger } from "./logger.ts";
+
+/** Reads a number, and leaves anything else for the options to refuse by what it is. */
+export function numberOrText(text: string): number {
+  return /^-?\d+$/.test(text) ? Number(text) : (text as unknown as number);
+}
+
+/** The log levels that a command line takes, from saying most to saying nothing. */
+export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+const exitTimeoutMs = 1_800;
+
+/** Stops on SIGINT or SIGTERM and exits with code 0, within 2 s whatever happens. */
+export function stopOnSignals(stop: () => Promise<void>, logger: Logger): void {
+  let isStopping = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (isStopping) return;
+    isStopping = true;
+    logger.info({ signal }, "stopping");
+    const giveUp = (): never => process.exit(0);
+    setTimeout(giveUp, exitTimeoutMs).unref();
+    stop().then(giveUp, (error: unknown) => {
+      logger.error({ error }, "could not stop cleanly");
+      giveUp();
+    });
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+}
+
+/** Ends the process with code 1 and one line on stderr that says why. */
+export function exitWithError(error: unknown): never {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}

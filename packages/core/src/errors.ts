@@ -1,0 +1,169 @@
+// What callers catch: one class where a caller would act differently, and how each crosses the wire.
+import { ErrorCode } from "./protocol/error-codes.ts";
+import { type ErrorObject, errorObject } from "./protocol/messages.ts";
+
+/** Every error that ZeroTask makes of something remote. `code` is the JSON-RPC error code. */
+export class ZeroTaskError extends Error {
+  override readonly name: string = "ZeroTaskError";
+  readonly code: number;
+  readonly data: unknown;
+
+  constructor(
+    message: string,
+    code: number = ErrorCode.InternalError,
+    data?: unknown,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.code = code;
+    this.data = data;
+  }
+}
+
+/** The handler threw. `message` is what it said; `data` the `data` of what it threw. */
+export class TaskFailedError extends ZeroTaskError {
+  override readonly name = "TaskFailedError";
+  /** The name of the error on the node, such as `RangeError`. */
+  readonly remoteName: string;
+  /** The stack on the node, where it sent one. */
+  readonly remoteStack: string | undefined;
+
+  constructor(message: string, remote: { name?: string; stack?: string; data?: unknown } = {}) {
+    super(message, ErrorCode.TaskFailed, remote.data);
+    this.remoteName = remote.name ?? "Error";
+    this.remoteStack = remote.stack;
+  }
+}
+
+/** No node serves the method, and none came within the grace. */
+export class MethodNotFoundError extends ZeroTaskError {
+  override readonly name = "MethodNotFoundError";
+}
+
+/** The params don't fit the method. A handler may throw it too. */
+export class InvalidParamsError extends ZeroTaskError {
+  override readonly name = "InvalidParamsError";
+
+  constructor(message: string, data?: unknown) {
+    super(message, ErrorCode.InvalidParams, data);
+  }
+}
+
+/** No answer came in time. The task goes on: its outcome is unknown, not failed. */
+export class TaskTimeoutError extends ZeroTaskError {
+  override readonly name = "TaskTimeoutError";
+}
+
+/** Somebody stopped the task. */
+export class TaskStoppedError extends ZeroTaskError {
+  override readonly name = "TaskStoppedError";
+}
+
+/** The task ran too long, or waited too long to run. */
+export class TaskExpiredError extends ZeroTaskError {
+  override readonly name = "TaskExpiredError";
+}
+
+/** The nodes that had the task were lost too often. */
+export class NodeLostError extends ZeroTaskError {
+  override readonly name = "NodeLostError";
+}
+
+/** The broker takes no more just now. Try again after `retryAfterMs`. */
+export class BusyError extends ZeroTaskError {
+  override readonly name = "BusyError";
+
+  get retryAfterMs(): number {
+    const wait = (this.data as { retry_after_ms?: unknown } | undefined)?.retry_after_ms;
+    return typeof wait === "number" ? wait : 1000;
+  }
+}
+
+/** The message, batch, result or nesting is over a bound. */
+export class TooLargeError extends ZeroTaskError {
+  override readonly name = "TooLargeError";
+}
+
+/** The broker knows no task of this id, or its record has expired. */
+export class UnknownTaskError extends ZeroTaskError {
+  override readonly name = "UnknownTaskError";
+}
+
+/** This session may not do that. */
+export class NotAllowedError extends ZeroTaskError {
+  override readonly name = "NotAllowedError";
+}
+
+/** No broker could be reached in time. Whether a call that was already sent ran is unknown. */
+export class BrokerUnavailableError extends ZeroTaskError {
+  override readonly name = "BrokerUnavailableError";
+}
+
+/** The client was closed while the call was pending, or before it. */
+export class ClientClosedError extends ZeroTaskError {
+  override readonly name = "ClientClosedError";
+}
+
+const classes = new Map<number, new (message: string, code?: number, data?: unknown) => ZeroTaskError>([
+  [ErrorCode.MethodNotFound, MethodNotFoundError],
+  [ErrorCode.InvalidTaskId, UnknownTaskError],
+  [ErrorCode.TaskStopped, TaskStoppedError],
+  [ErrorCode.TaskExpired, TaskExpiredError],
+  [ErrorCode.NodeLost, NodeLostError],
+  [ErrorCode.Busy, BusyError],
+  [ErrorCode.TooLarge, TooLargeError],
+  [ErrorCode.NotAllowed, NotAllowedError],
+]);
+
+/** Makes the error that a caller catches of the one that came over the wire. */
+export function errorFromWire({ code, message, data }: ErrorObject): ZeroTaskError {
+  if (code === ErrorCode.TaskFailed) return new TaskFailedError(message, readFailure(data));
+  if (code === ErrorCode.InvalidParams) return new InvalidParamsError(message, data);
+  const Class = classes.get(code) ?? ZeroTaskError;
+  return new Class(message, code, data);
+}
+
+function readFailure(data: unknown): { name?: string; stack?: string; data?: unknown } {
+  if (typeof data !== "object" || data === null) return { data };
+  const { name, stack, data: inner } = data as Record<string, unknown>;
+  return {
+    ...(typeof name === "string" && { name }),
+    ...(typeof stack === "string" && { stack }),
+    data: inner,
+  };
+}
+
+/**
+ * Makes the wire's error of whatever a handler threw: `data = {name, message, stack?, data?}`.
+ * Only an `InvalidParamsError` keeps its own code; anything else a handler throws is its failure.
+ */
+export function errorToWire(thrown: unknown): ErrorObject {
+  if (thrown instanceof InvalidParamsError) return errorObject(thrown.code, thrown.message, thrown.data);
+  if (!(thrown instanceof Error)) {
+    const message = typeof thrown === "string" ? thrown : `A handler threw ${typeof thrown}, not an Error`;
+    return errorObject(ErrorCode.TaskFailed, message, {
+      name: typeof thrown,
+      message,
+      data: sendable(thrown),
+    });
+  }
+  // A getter, or a subclass that assigns these, may have left anything in them.
+  const name = String(thrown instanceof TaskFailedError ? thrown.remoteName : thrown.name);
+  const message = String(thrown.message);
+  const data = sendable((thrown as { data?: unknown }).data);
+  return errorObject(ErrorCode.TaskFailed, message, {
+    name,
+    message,
+    ...(typeof thrown.stack === "string" && { stack: thrown.stack }),
+    ...(data !== undefined && { data }),
+  });
+}
+
+/** What JSON can't hold must not turn a failure into a lost answer. */
+function sendable(data: unknown): unknown {
+  try {
+    return JSON.stringify(data) === undefined ? undefined : data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,26 @@
+// Everything that the other packages, and users, take from the core.
+export { type Clock, systemClock } from "./clock.ts";
+export { exitWithError, logLevels, numberOrText, stopOnSignals } from "./command-line.ts";
+export * from "./endpoint.ts";
+export * from "./errors.ts";
+export { randomId, randomToken } from "./ids.ts";
+export { type Logger, silentLogger } from "./logger.ts";
+export * from "./options.ts";
+export { type Decoded, decode, describe, type Entry, invalidRequest, refuse } from "./protocol/decode.ts";
+export { ErrorCode } from "./protocol/error-codes.ts";
+export { defaultLimits, type MessageLimits } from "./protocol/limits.ts";
+export * from "./protocol/messages.ts";
+export * from "./protocol/methods.ts";
+export { type MethodDescription, type OpenRpcDocument, openRpcDocument } from "./protocol/openrpc.ts";
+export { isSettled, TaskStatus } from "./protocol/task-status.ts";
+export type { Connection, ConnectionHandlers, Dial } from "./socket/connection.ts";
+export { dialDealer } from "./socket/dealer.ts";
+export { Link, type LinkHandlers, type LinkOptions } from "./socket/link.ts";
+export { PublishSocket } from "./socket/publisher.ts";
+export { type RouterHandlers, RouterSocket, type Shape } from "./socket/router.ts";
+export { Dispatcher, encodeResponse, type HandlerOptions } from "./task/dispatcher.ts";
+export type { Handler } from "./task/handler.ts";
+export type { TaskOptions } from "./task/mark.ts";
+export { addModule, type LoadOptions, loadModules } from "./task/modules.ts";
+export { type Task, task } from "./task/task.ts";
+export type { MethodsOf } from "./task/typing.ts";

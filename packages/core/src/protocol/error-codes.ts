@@ -1,0 +1,26 @@
+// The one table of error codes: a code has one name, and a name one code.
+
+/** JSON-RPC 2.0 error codes as ZeroTask uses them (JSON-RPC 2.0, section 5.1, and ZeroTask's own). */
+export const ErrorCode = {
+  ParseError: -32700,
+  InvalidRequest: -32600,
+  MethodNotFound: -32601,
+  InvalidParams: -32602,
+  InternalError: -32603,
+  /** The handler failed; `data` holds what it threw. */
+  TaskFailed: -32000,
+  InvalidClientId: -32010,
+  InvalidTaskId: -32020,
+  /** Conflicts with a schedule or key that exists. */
+  Conflict: -32021,
+  InvalidNodeId: -32030,
+  TaskStopped: -32040,
+  TaskExpired: -32041,
+  NodeLost: -32042,
+  TaskNotComplete: -32050,
+  Busy: -32060,
+  TooLarge: -32061,
+  NotAllowed: -32070,
+} as const;
+
+export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];

@@ -1,0 +1,30 @@
+// JSON that may come from anybody: a bound on nesting, and text that can't be undecodable.
+import { isUtf8 } from "node:buffer";
+
+/**
+ * Whether `value`, as parsed from JSON, nests arrays and objects deeper than `limit`.
+ * Recursion goes no deeper than `limit`, whatever the value.
+ */
+export function isDeeperThan(value: unknown, limit: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (limit <= 0) return true;
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      if (typeof item === "object" && item !== null && isDeeperThan(item, limit - 1)) return true;
+    }
+    return false;
+  }
+  for (const item of Object.values(value)) {
+    if (typeof item === "object" && item !== null && isDeeperThan(item, limit - 1)) return true;
+  }
+  return false;
+}
+
+/**
+ * Parses UTF-8 JSON (RFC 8259: no byte order mark).
+ * @throws SyntaxError when the bytes are not UTF-8 or not JSON; the message names what came.
+ */
+export function parseJson(bytes: Uint8Array): unknown {
+  if (!isUtf8(bytes)) throw new SyntaxError("Expected UTF-8, got bytes that are not");
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+}

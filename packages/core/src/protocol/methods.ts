@@ -1,0 +1,56 @@
+// Every method name of the protocol, and which of the three kinds a name belongs to.
+
+/** Methods that a broker understands. */
+export const BrokerMethod = {
+  ClientConnect: "zerotask.broker.client_connect",
+  ClientDisconnect: "zerotask.broker.client_disconnect",
+  ClientAck: "zerotask.broker.client_ack",
+  ClientNewTask: "zerotask.broker.client_new_task",
+  ClientTaskStatus: "zerotask.broker.client_task_status",
+  ClientTaskResult: "zerotask.broker.client_task_result",
+  ClientTaskWait: "zerotask.broker.client_task_wait",
+  ClientTaskGet: "zerotask.broker.client_task_get",
+  ClientTaskStop: "zerotask.broker.client_task_stop",
+  NodeConnect: "zerotask.broker.node_connect",
+  NodeHeartbeat: "zerotask.broker.node_heartbeat",
+  NodeDisconnect: "zerotask.broker.node_disconnect",
+  NodeFetch: "zerotask.broker.node_fetch",
+  NodeTaskRequest: "zerotask.broker.node_task_request",
+  NodeTaskStatus: "zerotask.broker.node_task_status",
+  NodeTaskFinished: "zerotask.broker.node_task_finished",
+  NodeTaskFailed: "zerotask.broker.node_task_failed",
+  Discover: "rpc.discover",
+} as const;
+
+/** Notifications that a broker pushes to the peer of a session. */
+export const Push = {
+  /** `{task_id, status, result | error}`: a task that asked for it was settled. */
+  TaskSettled: "zerotask.client.task_settled",
+  /** `{id}`: give up the attempt `<task_id>#<attempt>`; its answer would be refused. */
+  TaskAbort: "zerotask.node.task_abort",
+  /** No meaning: sending it shows the broker whether the peer is still there. */
+  Ping: "zerotask.ping",
+} as const;
+
+/** Notifications on the publish socket. They are lossy, and nothing depends on them arriving. */
+export const Announcement = {
+  TaskReady: "zerotask.node.task_ready",
+  TaskResultReady: "zerotask.client.task_result_ready",
+  Hello: "zerotask.broker.hello",
+  TaskEvent: "zerotask.task.event",
+} as const;
+
+/** The protocol version that sessions introduce themselves with. */
+export const PROTOCOL_VERSION = 2;
+
+const reserved = /^(rpc|zerotask)(\.|$)/;
+
+/** Whether `name` is kept for the protocol itself, so that no handler may take it. */
+export function isReservedMethod(name: string): boolean {
+  return reserved.test(name);
+}
+
+/** Whether `name` runs in the broker's own process. */
+export function isBrokerTask(name: string): boolean {
+  return name.startsWith("broker.");
+}

@@ -1,0 +1,93 @@
+// One DEALER for each connection: libzmq's own reconnection would deliver what was queued for the dead
+// connection before the introduction of the new one.
+import { Dealer } from "zeromq";
+import type { Connection, ConnectionHandlers, Dial } from "./connection.ts";
+import { heartbeat, lingerMs } from "./heartbeat.ts";
+import { Outbox } from "./outbox.ts";
+
+const connectTimeoutMs = 2_000;
+
+/** Connects to the request socket of a broker. */
+export const dialDealer: Dial = (endpoint, handlers) => new DealerConnection(endpoint, handlers);
+
+class DealerConnection implements Connection {
+  readonly #socket: Dealer;
+  readonly #handlers: ConnectionHandlers;
+  readonly #outbox = new Outbox();
+  #isScheduled = false;
+  #isSending = false;
+  #closed = false;
+
+  constructor(endpoint: string, handlers: ConnectionHandlers) {
+    this.#handlers = handlers;
+    this.#socket = new Dealer({
+      reconnectInterval: -1,
+      connectTimeout: connectTimeoutMs,
+      linger: lingerMs,
+      ...heartbeat,
+    });
+    const lost = (): void => this.#lose();
+    this.#socket.events.on("disconnect", lost);
+    this.#socket.events.on("close", lost);
+    this.#socket.events.on("handshake:error:protocol", lost);
+    this.#socket.events.on("handshake:error:auth", lost);
+    this.#socket.events.on("handshake:error:other", lost);
+    this.#socket.connect(endpoint);
+    void this.#receive();
+  }
+
+  send(text: string): void {
+    this.#outbox.push(text);
+    if (this.#isSending) return;
+    if (this.#outbox.isFull) {
+      void this.#flush();
+    } else if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      setImmediate(() => void this.#flush());
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // What is queued for this tick leaves first.
+    if (this.#isScheduled) setImmediate(() => this.#socket.close());
+    else this.#socket.close();
+  }
+
+  #lose(): void {
+    if (this.#closed) return;
+    this.close();
+    this.#handlers.onLost();
+  }
+
+  async #flush(): Promise<void> {
+    this.#isScheduled = false;
+    if (this.#isSending) return;
+    this.#isSending = true;
+    try {
+      while (!this.#outbox.isEmpty) {
+        const { text, count } = this.#outbox.peek();
+        await this.#socket.send(text);
+        this.#outbox.drop(count);
+      }
+    } catch {
+      // The socket was closed: what was not sent is sent again on the next connection by who owns it.
+    }
+    this.#isSending = false;
+  }
+
+  async #receive(): Promise<void> {
+    while (!this.#closed) {
+      let frames: Buffer[];
+      try {
+        frames = await this.#socket.receive();
+      } catch {
+        this.#lose();
+        return;
+      }
+      const [body] = frames;
+      if (body !== undefined && !this.#closed) this.#handlers.onMessage(body);
+    }
+  }
+}

@@ -1,0 +1,121 @@
+// Keeps one introduced connection to a broker: dials, introduces itself first, and dials again when it is lost.
+import { errorFromWire, type ZeroTaskError } from "../errors.ts";
+import { decode, type Entry } from "../protocol/decode.ts";
+import { ErrorCode } from "../protocol/error-codes.ts";
+import { trustingLimits } from "../protocol/limits.ts";
+import { type Request, type Response, request } from "../protocol/messages.ts";
+import type { Connection, Dial } from "./connection.ts";
+
+export interface LinkOptions {
+  readonly endpoint: string;
+  readonly dial: Dial;
+}
+
+export interface LinkHandlers<Welcome> {
+  /** The first message on every connection. Nothing else is sent before it is answered. */
+  introduction(): Pick<Request, "method" | "params">;
+  /** The broker answered the introduction: `send` works from here on, until `onDown`. */
+  onReady(welcome: Welcome): void;
+  onEntries(entries: readonly Entry[]): void;
+  /** Not connected any more, or the attempt failed. The link goes on trying. */
+  onDown(reason: ZeroTaskError | undefined): void;
+}
+
+const introductionId = "introduction";
+const introductionTimeoutMs = 3_000;
+const minBackoffMs = 20;
+const maxBackoffMs = 1_000;
+
+export class Link<Welcome> {
+  readonly #options: LinkOptions;
+  readonly #handlers: LinkHandlers<Welcome>;
+  #connection: Connection | undefined;
+  #ready = false;
+  #closed = false;
+  #failures = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: LinkOptions, handlers: LinkHandlers<Welcome>) {
+    this.#options = options;
+    this.#handlers = handlers;
+  }
+
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
+  /** Dials now. */
+  open(): void {
+    if (this.#closed || this.#connection !== undefined) return;
+    const { endpoint, dial } = this.#options;
+    const connection: Connection = dial(endpoint, {
+      onMessage: (bytes) => {
+        if (this.#connection === connection) this.#onMessage(bytes);
+      },
+      onLost: () => {
+        if (this.#connection === connection) this.#redial(undefined);
+      },
+    });
+    this.#connection = connection;
+    const { method, params } = this.#handlers.introduction();
+    connection.send(JSON.stringify(request(method, params, introductionId)));
+    this.#timer = setTimeout(() => this.#redial(undefined), introductionTimeoutMs);
+  }
+
+  /** Sends one JSON text. @returns false when there is no introduced connection: nothing was sent */
+  send(text: string): boolean {
+    if (!this.#ready || this.#connection === undefined) return false;
+    this.#connection.send(text);
+    return true;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#ready = false;
+    clearTimeout(this.#timer);
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  #onMessage(bytes: Uint8Array): void {
+    const { entries } = decode(bytes, trustingLimits);
+    if (this.#ready) {
+      if (entries.some(isSessionGone)) this.#redial(undefined);
+      else this.#handlers.onEntries(entries);
+      return;
+    }
+    for (const entry of entries) {
+      if (entry.kind === "response" && entry.response.id === introductionId) this.#onWelcome(entry.response);
+    }
+  }
+
+  #onWelcome(response: Response): void {
+    if ("error" in response) {
+      this.#redial(errorFromWire(response.error));
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#ready = true;
+    this.#failures = 0;
+    this.#handlers.onReady(response.result as Welcome);
+  }
+
+  #redial(reason: ZeroTaskError | undefined): void {
+    clearTimeout(this.#timer);
+    this.#connection?.close();
+    this.#connection = undefined;
+    this.#ready = false;
+    if (this.#closed) return;
+    const ceiling = Math.min(maxBackoffMs, minBackoffMs * 2 ** this.#failures++);
+    // Full jitter: peers that lost the same broker must not come back in step.
+    this.#timer = setTimeout(() => this.open(), minBackoffMs + Math.random() * ceiling);
+    this.#handlers.onDown(reason);
+  }
+}
+
+/** The broker forgot this session, for being too slow or gone too long. */
+function isSessionGone(entry: Entry): boolean {
+  if (entry.kind !== "response" || entry.response.id !== null || !("error" in entry.response)) return false;
+  const { code } = entry.response.error;
+  return code === ErrorCode.InvalidClientId || code === ErrorCode.InvalidNodeId;
+}

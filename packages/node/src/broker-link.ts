@@ -1,0 +1,150 @@
+// The node's side of one connection: introduces it, passes on what is assigned, and keeps answers for a lost broker.
+import {
+  BrokerMethod,
+  type Dial,
+  type Entry,
+  Link,
+  type Logger,
+  type MethodDescription,
+  notification,
+  PROTOCOL_VERSION,
+  Push,
+  randomId,
+  randomToken,
+  TaskStatus,
+} from "zerotask-core";
+import type { Assignment } from "./state/node-state.ts";
+
+interface Welcome {
+  readonly heartbeat_ms: number;
+  readonly abort: readonly string[];
+}
+
+export interface BrokerLinkOptions {
+  readonly number: number;
+  readonly endpoint: string;
+  readonly slots: number;
+  readonly dial: Dial;
+  readonly logger: Logger;
+  readonly methods: () => readonly MethodDescription[];
+}
+
+export interface BrokerLinkHandlers {
+  /** The attempts that run now. */
+  running(): readonly string[];
+  onAssigned(assignment: Assignment): void;
+  onAborted(id: string): void;
+  onWelcome(): void;
+  onLost(): void;
+}
+
+export class BrokerLink {
+  readonly #options: BrokerLinkOptions;
+  readonly #handlers: BrokerLinkHandlers;
+  readonly #link: Link<Welcome>;
+  readonly #id = randomId();
+  readonly #token = randomToken();
+  /** Answers that came when there was no broker to take them. */
+  readonly #unsent = new Map<string, string>();
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(options: BrokerLinkOptions, handlers: BrokerLinkHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+    const { endpoint, dial } = options;
+    this.#link = new Link<Welcome>(
+      { endpoint, dial },
+      {
+        introduction: () => this.#introduction(),
+        onReady: (welcome) => this.#onReady(welcome),
+        onEntries: (entries) => this.#onEntries(entries),
+        onDown: (reason) => this.#onDown(reason),
+      },
+    );
+  }
+
+  get endpoint(): string {
+    return this.#options.endpoint;
+  }
+
+  open(): void {
+    this.#link.open();
+  }
+
+  /** Sends the answer to an attempt, now or when the broker is back and still wants it. */
+  answer(id: string, text: string): void {
+    if (!this.#link.send(text)) this.#unsent.set(id, text);
+  }
+
+  fetch(capacity: number): void {
+    this.#notify(BrokerMethod.NodeFetch, { capacity });
+  }
+
+  reportRunning(id: string): void {
+    this.#notify(BrokerMethod.NodeTaskStatus, { task_id: id, status: TaskStatus.Running });
+  }
+
+  handBack(id: string): void {
+    this.#notify(BrokerMethod.NodeTaskStatus, { task_id: id, status: TaskStatus.Queued });
+  }
+
+  /** Leaves, so that the broker gives what is left to others at once. */
+  close(): void {
+    clearInterval(this.#heartbeat);
+    this.#notify(BrokerMethod.NodeDisconnect, {});
+    this.#link.close();
+  }
+
+  #notify(method: string, params: { readonly [name: string]: unknown }): void {
+    this.#link.send(JSON.stringify(notification(method, params)));
+  }
+
+  #introduction(): { method: string; params: { [name: string]: unknown } } {
+    const { slots, methods } = this.#options;
+    return {
+      method: BrokerMethod.NodeConnect,
+      params: {
+        protocol: PROTOCOL_VERSION,
+        node_id: this.#id,
+        token: this.#token,
+        methods: methods(),
+        slots,
+        running: [...this.#handlers.running(), ...this.#unsent.keys()],
+      },
+    };
+  }
+
+  #onReady({ heartbeat_ms, abort }: Welcome): void {
+    const { logger, endpoint } = this.#options;
+    logger.info({ endpoint }, "connected");
+    clearInterval(this.#heartbeat);
+    this.#heartbeat = setInterval(() => this.#notify(BrokerMethod.NodeHeartbeat, {}), heartbeat_ms);
+    for (const id of abort) {
+      this.#unsent.delete(id);
+      this.#handlers.onAborted(id);
+    }
+    for (const text of this.#unsent.values()) this.#link.send(text);
+    this.#unsent.clear();
+    this.#handlers.onWelcome();
+  }
+
+  #onDown(reason: Error | undefined): void {
+    const { logger, endpoint } = this.#options;
+    clearInterval(this.#heartbeat);
+    logger.warn({ endpoint, reason: reason?.message }, "not connected");
+    this.#handlers.onLost();
+  }
+
+  #onEntries(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      if (entry.kind !== "request") continue;
+      const { request } = entry;
+      if (typeof request.id === "string") {
+        this.#handlers.onAssigned({ link: this.#options.number, id: request.id, request });
+      } else if (request.method === Push.TaskAbort) {
+        const { id } = request.params as { id: string };
+        this.#handlers.onAborted(id);
+      }
+    }
+  }
+}

@@ -1,0 +1,3 @@
+// What users of the node as a library take.
+export { Node } from "./node.ts";
+export type { NodeOptions } from "./options.ts";

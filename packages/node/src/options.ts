@@ -1,0 +1,48 @@
+// The node's options: resolved and checked once.
+import {
+  type Clock,
+  type Dial,
+  Dispatcher,
+  dialDealer,
+  knownOptions,
+  type Logger,
+  nonNegativeInteger,
+  positiveInteger,
+  silentLogger,
+  systemClock,
+} from "zerotask-core";
+
+export interface NodeOptions {
+  /** Tasks that run at once. @default 100 */
+  readonly slots?: number;
+  /**
+   * Most tasks that may wait in the node for a slot, so that it needn't wait for the broker. While tasks are
+   * not short, fewer do; one that waits for 10 ms goes back to the broker, for a node with room. @default 1,000
+   */
+  readonly prefetch?: number;
+  /** Whose methods it serves, but for `broker.*`. @default Dispatcher.instance() */
+  readonly dispatcher?: Dispatcher;
+  /** How long `stop` waits for running tasks before it gives them back. @default 1,000 */
+  readonly drainMs?: number;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** What carries its connections. @default ZeroMQ */
+  readonly dial?: Dial;
+}
+
+export type ResolvedNodeOptions = Required<NodeOptions>;
+
+/** @throws OptionError for an unknown name, or a value out of range */
+export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
+  knownOptions("node", options, ["slots", "prefetch", "dispatcher", "drainMs", "logger", "clock", "dial"]);
+  const slots = positiveInteger("slots", options.slots ?? 100);
+  return {
+    slots,
+    prefetch: nonNegativeInteger("prefetch", options.prefetch ?? 1_000),
+    dispatcher: options.dispatcher ?? Dispatcher.instance(),
+    drainMs: nonNegativeInteger("drainMs", options.drainMs ?? 1_000),
+    logger: options.logger ?? silentLogger,
+    clock: options.clock ?? systemClock,
+    dial: options.dial ?? dialDealer,
+  };
+}

@@ -1,0 +1,227 @@
+// The node as a pure state machine: which tasks run, which wait for a slot, and what the broker is told of it.
+import type { Request, Response } from "zerotask-core";
+
+/** One assigned task. `link` names the broker that it came from; its request id is `<task_id>#<attempt>`. */
+export interface Assignment {
+  readonly link: number;
+  readonly id: string;
+  readonly request: Request;
+}
+
+export type NodeEvent =
+  | { readonly type: "assigned"; readonly assignment: Assignment }
+  /** Its handler came to an end. */
+  | { readonly type: "ended"; readonly assignment: Assignment; readonly response: Response }
+  /** The broker gave the task to somebody else, or stopped it. */
+  | { readonly type: "aborted"; readonly link: number; readonly id: string }
+  /** The connection was lost: what had not begun will be given to others. */
+  | { readonly type: "lost"; readonly link: number }
+  /** The connection is (again) there. */
+  | { readonly type: "welcomed"; readonly link: number }
+  /** Take no more tasks. */
+  | { readonly type: "drain" }
+  | { readonly type: "tick" };
+
+export type NodeEffect =
+  | { readonly type: "start"; readonly assignment: Assignment }
+  | { readonly type: "answer"; readonly assignment: Assignment; readonly response: Response }
+  | { readonly type: "report-running"; readonly assignment: Assignment }
+  | { readonly type: "hand-back"; readonly assignment: Assignment }
+  /** Tell this broker how many unsettled tasks the node can hold. */
+  | { readonly type: "fetch"; readonly link: number; readonly capacity: number }
+  /** Send a `tick` at this time. */
+  | { readonly type: "wake"; readonly at: number };
+
+export interface NodeStateOptions {
+  /** Tasks that run at once. */
+  readonly slots: number;
+  /** Most tasks that may wait in the node for a slot. How many do depends on how short tasks are. */
+  readonly prefetch: number;
+}
+
+interface Held {
+  readonly assignment: Assignment;
+  /** When it began to run, or to wait. */
+  readonly since: number;
+  /** Nobody wants its answer any more. */
+  isAborted: boolean;
+}
+
+/** A task that runs this long is reported; one that waits this long goes back, for a node with room to take. */
+export const patienceMs = 10;
+/** As many tasks may wait here as should have begun after this time, going by the mean run time. */
+const waitMs = 5;
+const smoothing = 0.1;
+
+export class NodeState {
+  readonly #options: NodeStateOptions;
+  readonly #running = new Map<Assignment, Held>();
+  /** In order of arrival. */
+  readonly #waiting = new Map<Assignment, Held>();
+  /** Running tasks that were not reported yet, the oldest first. Ended ones may be among them. */
+  #unreported: Held[] = [];
+  readonly #links = new Set<number>();
+  #effects: NodeEffect[] = [];
+  #meanRunMs: number | undefined;
+  #capacity: number;
+  #isDraining = false;
+  #wakeAt: number | undefined;
+
+  constructor(options: NodeStateOptions) {
+    this.#options = options;
+    this.#capacity = options.slots;
+  }
+
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  /** The ids of the tasks of one broker that run now. */
+  runningOf(link: number): string[] {
+    return [...this.#running.keys()].filter((assignment) => assignment.link === link).map(({ id }) => id);
+  }
+
+  /** Takes one event at the time `now` in milliseconds, and returns the effects to perform in order. */
+  handle(event: NodeEvent, now: number): NodeEffect[] {
+    this.#perform(event, now);
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  #perform(event: NodeEvent, now: number): void {
+    switch (event.type) {
+      case "assigned":
+        this.#onAssigned(event.assignment, now);
+        break;
+      case "ended":
+        this.#onEnded(event, now);
+        break;
+      case "aborted":
+        this.#onAborted(event.link, event.id);
+        break;
+      case "lost":
+        this.#links.delete(event.link);
+        for (const waiting of this.#waiting.keys())
+          if (waiting.link === event.link) this.#waiting.delete(waiting);
+        break;
+      case "welcomed":
+        this.#links.add(event.link);
+        this.#fetch(event.link);
+        break;
+      case "drain":
+        this.#drain();
+        break;
+      case "tick":
+        this.#wakeAt = undefined;
+        this.#onTick(now);
+        break;
+    }
+  }
+
+  #onAssigned(assignment: Assignment, now: number): void {
+    if (this.#isDraining) this.#effects.push({ type: "hand-back", assignment });
+    else if (this.#running.size < this.#options.slots) this.#start(assignment, now);
+    else {
+      this.#waiting.set(assignment, { assignment, since: now, isAborted: false });
+      this.#wake(now + patienceMs);
+    }
+  }
+
+  #start(assignment: Assignment, now: number): void {
+    const held = { assignment, since: now, isAborted: false };
+    this.#running.set(assignment, held);
+    this.#unreported.push(held);
+    this.#wake(now + patienceMs);
+    this.#effects.push({ type: "start", assignment });
+  }
+
+  #onAborted(link: number, id: string): void {
+    for (const held of [...this.#waiting.values(), ...this.#running.values()]) {
+      const { assignment } = held;
+      if (assignment.link !== link || assignment.id !== id) continue;
+      this.#waiting.delete(assignment);
+      held.isAborted = true;
+    }
+  }
+
+  #onEnded({ assignment, response }: Extract<NodeEvent, { type: "ended" }>, now: number): void {
+    const held = this.#running.get(assignment);
+    if (held === undefined) return;
+    this.#running.delete(assignment);
+    if (!held.isAborted) this.#effects.push({ type: "answer", assignment, response });
+    const took = now - held.since;
+    this.#meanRunMs =
+      this.#meanRunMs === undefined ? took : this.#meanRunMs + (took - this.#meanRunMs) * smoothing;
+    if (this.#waiting.size > 0) this.#startNext(now);
+    this.#adaptCapacity(this.#meanRunMs);
+  }
+
+  #startNext(now: number): void {
+    const [next] = this.#waiting.keys();
+    if (next === undefined) return;
+    this.#waiting.delete(next);
+    this.#start(next, now);
+  }
+
+  #onTick(now: number): void {
+    const due = now - patienceMs;
+    const first = this.#unreported.findIndex((held) => held.since > due);
+    const old = this.#unreported.splice(0, first < 0 ? this.#unreported.length : first);
+    for (const held of old) {
+      if (this.#running.has(held.assignment) && !held.isAborted) {
+        this.#effects.push({ type: "report-running", assignment: held.assignment });
+      }
+    }
+    for (const held of this.#waiting.values()) {
+      if (held.since > due) break;
+      this.#waiting.delete(held.assignment);
+      this.#setCapacity(this.#options.slots);
+      this.#effects.push({ type: "hand-back", assignment: held.assignment });
+    }
+    const next = this.#nextDue();
+    if (next !== undefined) this.#wake(next);
+  }
+
+  #nextDue(): number | undefined {
+    const [waiting] = this.#waiting.values();
+    const since = Math.min(
+      waiting?.since ?? Number.POSITIVE_INFINITY,
+      this.#unreported[0]?.since ?? Number.POSITIVE_INFINITY,
+    );
+    return Number.isFinite(since) ? since + patienceMs : undefined;
+  }
+
+  #drain(): void {
+    this.#isDraining = true;
+    this.#setCapacity(0);
+    for (const assignment of this.#waiting.keys()) this.#effects.push({ type: "hand-back", assignment });
+    this.#waiting.clear();
+  }
+
+  /** The broker is told of another capacity only when it differs a lot: by doubling, or from the most. */
+  #adaptCapacity(meanRunMs: number): void {
+    const { slots, prefetch } = this.#options;
+    const fitting = Math.min(prefetch, Math.floor((slots * waitMs) / Math.max(meanRunMs, 0.001)));
+    const waiting = this.#capacity - slots;
+    if (fitting === waiting || (fitting < prefetch && fitting < waiting * 2 && fitting * 2 > waiting)) return;
+    this.#setCapacity(slots + fitting);
+  }
+
+  #setCapacity(capacity: number): void {
+    const allowed = this.#isDraining ? 0 : capacity;
+    if (allowed === this.#capacity) return;
+    this.#capacity = allowed;
+    for (const link of this.#links) this.#fetch(link);
+  }
+
+  #fetch(link: number): void {
+    this.#effects.push({ type: "fetch", link, capacity: this.#capacity });
+  }
+
+  #wake(at: number): void {
+    if (this.#wakeAt !== undefined && this.#wakeAt <= at) return;
+    this.#wakeAt = at;
+    this.#effects.push({ type: "wake", at });
+  }
+}

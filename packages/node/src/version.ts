@@ -1,0 +1,6 @@
+// The version that the command line tells.
+import { createRequire } from "node:module";
+
+const { version: own } = createRequire(import.meta.url)("../package.json") as { version: string };
+
+export const version: string = own;
