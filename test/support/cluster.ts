@@ -26,15 +26,18 @@ export async function startNode(
   return node;
 }
 
-export function connect<Methods>(endpoint: string, options: ClientOptions = {}): Client<Methods> {
+export function connect<Methods = unknown>(endpoint: string, options: ClientOptions = {}): Client<Methods> {
   const client = new Client<Methods>(endpoint, options);
-  onTestFinished(() => (client as Client).$close());
+  onTestFinished(() => client.$close());
   return client;
 }
 
-export function connectAsync<Methods>(endpoint: string, options: ClientOptions = {}): AsyncClient<Methods> {
+export function connectAsync<Methods = unknown>(
+  endpoint: string,
+  options: ClientOptions = {},
+): AsyncClient<Methods> {
   const client = new AsyncClient<Methods>(endpoint, { closeTimeoutMs: 0, ...options });
-  onTestFinished(() => (client as AsyncClient).$close());
+  onTestFinished(() => client.$close());
   return client;
 }
 

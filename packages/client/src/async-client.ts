@@ -5,7 +5,7 @@ import { methodProxy } from "./proxy.ts";
 import { Session } from "./session.ts";
 import { TaskHandle } from "./task-handle.ts";
 import { TaskTracker } from "./task-tracker.ts";
-import type { AnyMethods, Ignores, Submits } from "./typing.ts";
+import type { Ignores, Submits } from "./typing.ts";
 
 export interface AsyncClientControls<Methods> {
   /** The same client with other options for the tasks submitted through it. */
@@ -23,7 +23,7 @@ export interface AsyncClientControls<Methods> {
 }
 
 /** Submits tasks to nodes. Each call returns a `TaskHandle` at once. Typed like `Client`. */
-export type AsyncClient<Methods = AnyMethods> = Submits<Methods> & AsyncClientControls<Methods>;
+export type AsyncClient<Methods = unknown> = Submits<Methods> & AsyncClientControls<Methods>;
 
 export interface AsyncClientConstructor {
   /**
@@ -31,8 +31,8 @@ export interface AsyncClientConstructor {
    * @param endpoint the broker's request socket. @default "tcp://127.0.0.1:5555"
    * @throws OptionError for an option that is unknown or out of range
    */
-  new <Methods = AnyMethods>(endpoint?: string, options?: ClientOptions): AsyncClient<Methods>;
-  new <Methods = AnyMethods>(options: ClientOptions): AsyncClient<Methods>;
+  new <Methods = unknown>(endpoint?: string, options?: ClientOptions): AsyncClient<Methods>;
+  new <Methods = unknown>(options: ClientOptions): AsyncClient<Methods>;
 }
 
 class AsyncClientImplementation {

@@ -4,7 +4,7 @@ import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClient
 import { methodProxy } from "./proxy.ts";
 import { Session } from "./session.ts";
 import { withTimeout } from "./timeout.ts";
-import type { AnyMethods, Calls } from "./typing.ts";
+import type { Calls } from "./typing.ts";
 
 export interface ClientControls<Methods> {
   /** The same client with other options for the calls made through it. */
@@ -24,7 +24,7 @@ export interface ClientControls<Methods> {
  * Calls reject with `TaskFailedError` (the handler threw), `MethodNotFoundError`, `TaskTimeoutError`,
  * `BrokerUnavailableError`, or another `ZeroTaskError`.
  */
-export type Client<Methods = AnyMethods> = Calls<Methods> & ClientControls<Methods>;
+export type Client<Methods = unknown> = Calls<Methods> & ClientControls<Methods>;
 
 export interface ClientConstructor {
   /**
@@ -32,8 +32,8 @@ export interface ClientConstructor {
    * @param endpoint the broker's request socket. @default "tcp://127.0.0.1:5555"
    * @throws OptionError for an option that is unknown or out of range
    */
-  new <Methods = AnyMethods>(endpoint?: string, options?: ClientOptions): Client<Methods>;
-  new <Methods = AnyMethods>(options: ClientOptions): Client<Methods>;
+  new <Methods = unknown>(endpoint?: string, options?: ClientOptions): Client<Methods>;
+  new <Methods = unknown>(options: ClientOptions): Client<Methods>;
 }
 
 class ClientImplementation {

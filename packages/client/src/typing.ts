@@ -2,19 +2,14 @@
 import type { MethodsOf } from "zerotask-core";
 import type { TaskHandle } from "./task-handle.ts";
 
-/** Stands for a module of which nothing is known: anything can be called. */
-export interface AnyMethods {
-  readonly "zerotask: anything": never;
-}
-
-/** What a `Client` of this module can be asked. */
-export type Calls<Module> = [Module] extends [AnyMethods] ? AnyCalls : CallsOf<MethodsOf<Module>>;
+/** What a `Client` of this module can be asked. Of `unknown` nothing is known: anything can be called. */
+export type Calls<Module> = unknown extends Module ? AnyMethods : CallsOf<MethodsOf<Module>>;
 
 /** What an `AsyncClient` of this module can be asked. */
-export type Submits<Module> = [Module] extends [AnyMethods] ? AnySubmits : SubmitsOf<MethodsOf<Module>>;
+export type Submits<Module> = unknown extends Module ? AnyMethods : SubmitsOf<MethodsOf<Module>>;
 
 /** What can be asked without waiting for anything. */
-export type Ignores<Module> = [Module] extends [AnyMethods] ? AnyIgnores : IgnoresOf<MethodsOf<Module>>;
+export type Ignores<Module> = unknown extends Module ? AnyMethods : IgnoresOf<MethodsOf<Module>>;
 
 type CallsOf<T> = {
   readonly [K in keyof T & string]: T[K] extends (...args: infer Args) => infer Result
@@ -34,19 +29,11 @@ type IgnoresOf<T> = {
     : IgnoresOf<T[K]>;
 };
 
-// biome-ignore-start lint/suspicious/noExplicitAny: nothing is known of these methods
-export interface AnyCalls {
-  (...args: any[]): Promise<any>;
-  readonly [name: string]: AnyCalls;
+/**
+ * Anything can be called, and returns what such a client returns. Members are `any` because an index signature
+ * of functions would be "possibly undefined" for users of `noUncheckedIndexedAccess`.
+ */
+export interface AnyMethods {
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  readonly [name: string]: any;
 }
-
-export interface AnySubmits {
-  (...args: any[]): TaskHandle<any>;
-  readonly [name: string]: AnySubmits;
-}
-
-export interface AnyIgnores {
-  (...args: any[]): void;
-  readonly [name: string]: AnyIgnores;
-}
-// biome-ignore-end lint/suspicious/noExplicitAny: nothing is known of these methods
