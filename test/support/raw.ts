@@ -12,8 +12,8 @@ export interface RawPeer {
   ask(message: unknown): Promise<unknown>;
 }
 
-export function rawDealer(endpoint: string): RawPeer {
-  return wrap(new Dealer({ linger: 0, receiveTimeout }), endpoint);
+export function rawDealer(endpoint: string, options: { receiveHighWaterMark?: number } = {}): RawPeer {
+  return wrap(new Dealer({ linger: 0, receiveTimeout, ...options }), endpoint);
 }
 
 export function rawReq(endpoint: string): RawPeer {

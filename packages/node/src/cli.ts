@@ -62,7 +62,9 @@ async function run(modules: string[], flags: Flags): Promise<void> {
   );
 }
 
+/** Both ways: a .ts file is CommonJS or ESM, by the "type" of the package.json above it. */
 async function enableTypeScript(): Promise<void> {
-  const { register } = await import("tsx/esm/api");
-  register();
+  const [commonJs, esm] = await Promise.all([import("tsx/cjs/api"), import("tsx/esm/api")]);
+  commonJs.register();
+  esm.register();
 }

@@ -30,7 +30,10 @@ export async function loadModules(paths: readonly string[], options: LoadOptions
 
 /** Makes one instance of every exported class that has `@task` methods, and serves them. */
 export function addModule(exports: object, dispatcher: Dispatcher): void {
-  for (const value of new Set<unknown>(Object.values(exports))) {
+  // A CommonJS module's exports come as the default export.
+  const inner = (exports as { default?: unknown }).default;
+  const innerValues = typeof inner === "object" && inner !== null ? Object.values(inner) : [];
+  for (const value of new Set<unknown>([...Object.values(exports), ...innerValues])) {
     if (isTaskClass(value)) dispatcher.addObject(new value());
   }
 }
