@@ -250,6 +250,20 @@ it("keeps nothing of a task that was submitted to be ignored", () => {
   expect(broker.counts.tasks).toBe(0);
 });
 
+it("lets submitted tasks wait for a node, ignored ones too, but not notifications", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.from("c", [
+    newTask("1"),
+    newTask("2", { discard: true }),
+    { jsonrpc: "2.0", method: "add" },
+    call("add", 4),
+  ]);
+  expect(broker.counts.unsettled).toBe(4);
+  broker.after(5_000);
+  expect(broker.counts.unsettled).toBe(2);
+});
+
 it("stops the calls of a client that leaves, and goes on with what it submitted", () => {
   const broker = machine();
   broker.client("c");

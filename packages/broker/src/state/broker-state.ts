@@ -199,7 +199,16 @@ export class BrokerState {
     if (this.#isBusy(owner, requestId)) return;
     const { method, params } = request;
     this.#life.submit(
-      { id, owner, params, retention: "replay", addressee: owner, requestId, notify: false },
+      {
+        id,
+        owner,
+        params,
+        retention: "replay",
+        addressee: owner,
+        requestId,
+        notify: false,
+        isSubmitted: false,
+      },
       method,
     );
   }
@@ -210,7 +219,10 @@ export class BrokerState {
     const owner = this.#sessions.anonymous;
     const id = `${owner.id}-${this.#life.nextNumber()}`;
     const { method, params } = request;
-    this.#life.submit({ id, owner, params, retention: "none", addressee, requestId, notify: false }, method);
+    this.#life.submit(
+      { id, owner, params, retention: "none", addressee, requestId, notify: false, isSubmitted: false },
+      method,
+    );
   }
 
   #isBusy(addressee: Addressee, requestId: RequestId): boolean {

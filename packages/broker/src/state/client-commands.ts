@@ -138,6 +138,7 @@ export class ClientCommands {
         retention: discard ? "none" : "record",
         addressee: undefined,
         requestId: null,
+        isSubmitted: true,
       },
       method,
     );

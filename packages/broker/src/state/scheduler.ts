@@ -193,9 +193,8 @@ export class Scheduler {
     for (const task of method) this.#armGraceOf(task);
   }
 
-  /** Submitted tasks wait for a node as long as it takes; somebody waits for a call. */
   #armGraceOf(task: Task): void {
-    if (task.retention === "record") return;
+    if (task.isSubmitted) return;
     this.#deadlines.add(this.#turn.now + this.#options.graceMs, { type: "unserved", task });
   }
 }

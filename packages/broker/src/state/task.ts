@@ -29,6 +29,8 @@ export interface NewTask {
   readonly requestId: RequestId;
   /** Whether the owner is pushed a notification when it is settled. */
   readonly notify: boolean;
+  /** Submitted tasks wait for a node as long as it takes; calls and notifications only for the grace. */
+  readonly isSubmitted: boolean;
 }
 
 // A class with every field set in its constructor: a million of these have one shape, and stay small.
@@ -37,6 +39,7 @@ export class Task {
   owner: ClientSession;
   readonly method: MethodQueue;
   readonly retention: Retention;
+  readonly isSubmitted: boolean;
   readonly createdAt: number;
   /** Place in the order of submission. */
   readonly sequence: number;
@@ -62,6 +65,7 @@ export class Task {
     this.owner = task.owner;
     this.method = method;
     this.retention = task.retention;
+    this.isSubmitted = task.isSubmitted;
     this.createdAt = createdAt;
     this.sequence = sequence;
     this.addressee = task.addressee;
