@@ -64,18 +64,19 @@ export function measureCalls(): Promise<CallFigures> {
 const repetitions = 3;
 
 export function measureQueue(queued: number): Promise<QueueFigures> {
-  return withCluster(async (client) => {
+  return withCluster(async (client, endpoint) => {
     const rate = (): Promise<number> => median(repetitions, () => measureRate(() => client.add(5, 6), 1_000));
     const rateWhenEmpty = await rate();
     const before = await client.broker.heap();
-    await queueTasks(client, queued);
+    await queueTasks(endpoint, queued);
     const bytesPerTask = ((await client.broker.heap()) - before) / queued;
     return { queued, bytesPerTask, rateWhenEmpty, rateWhenQueued: await rate() };
   });
 }
 
-/** Tasks of a method that nobody serves. */
-async function queueTasks(client: Client<Methods>, count: number): Promise<void> {
+/** Another client's tasks, of a method that nobody serves. */
+async function queueTasks(endpoint: string, count: number): Promise<void> {
+  const client = new Client(endpoint);
   let left = count;
   const lane = async (): Promise<void> => {
     while (left-- > 0) {
@@ -83,6 +84,7 @@ async function queueTasks(client: Client<Methods>, count: number): Promise<void>
     }
   };
   await Promise.all(Array.from({ length: 1_000 }, lane));
+  await client.$close();
 }
 
 export function measureMemory(calls: number): Promise<MemoryFigures> {

@@ -7,6 +7,7 @@ import {
   type Entry,
   ErrorCode,
   errorFromWire,
+  GenerationalMap,
   Link,
   notification,
   type Params,
@@ -56,7 +57,7 @@ export class Session {
   readonly #handlers: SessionHandlers;
   readonly #link: Link<Welcome>;
   readonly #token = randomToken();
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new GenerationalMap<number, Pending>();
   #lastId = 0;
   #isOpen = false;
   #isClosed = false;
@@ -100,7 +101,7 @@ export class Session {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new ClientClosedError("The client is closed", ErrorCode.InternalError);
       const text = this.#encode(request(method, params, id));
-      this.#pending.set(id, { text, resolve, reject, since: performance.now(), isPatient });
+      this.#pending.add(id, { text, resolve, reject, since: performance.now(), isPatient });
       if (this.#link.send(text)) return;
       this.#open();
       this.#armPatience();
@@ -166,7 +167,7 @@ export class Session {
     this.#acknowledged = 0;
     clearTimeout(this.#patience);
     this.#patience = undefined;
-    for (const { text } of this.#pending.values()) this.#link.send(text);
+    for (const [, { text }] of this.#pending) this.#link.send(text);
     if (!this.#isClosed) this.#handlers.onReady();
   }
 
@@ -212,9 +213,9 @@ export class Session {
   }
 
   #rejectAll(makeError: () => Error): void {
-    const pending = [...this.#pending.values()];
+    const pending = [...this.#pending];
     this.#pending.clear();
-    for (const { reject } of pending) reject(makeError());
+    for (const [, { reject }] of pending) reject(makeError());
   }
 
   #onEntries(entries: readonly Entry[]): void {

@@ -1,5 +1,9 @@
 // Everything that the other packages, and users, take from the core.
 export { type Clock, systemClock } from "./clock.ts";
+export { Deadlines } from "./collections/deadlines.ts";
+export { Deque } from "./collections/deque.ts";
+export { GenerationalMap } from "./collections/generational-map.ts";
+export { IndexedSet } from "./collections/indexed-set.ts";
 export { exitWithError, logLevels, numberOrText, stopOnSignals } from "./command-line.ts";
 export * from "./endpoint.ts";
 export * from "./errors.ts";

@@ -2,6 +2,7 @@
 import {
   Announcement,
   BrokerMethod,
+  Deadlines,
   type Entry,
   ErrorCode,
   errorObject,
@@ -23,7 +24,6 @@ import { type Addressee, nobody, ReplyGroup } from "./addressee.ts";
 import { ClientCommands } from "./client-commands.ts";
 import { type Command, type CommandHandler, ParamReader, Refusal } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
-import { Deadlines } from "./deadlines.ts";
 import type { Due } from "./due.ts";
 import type { Effect } from "./effect.ts";
 import type { BrokerEvent } from "./event.ts";
@@ -181,7 +181,7 @@ export class BrokerState {
   /** A call of a session. The same id is the same task, however often it is sent. */
   #call(request: Request, requestId: RequestId, owner: Extract<Session, { kind: "client" }>): void {
     const id = `${owner.id}-${requestId}`;
-    const known = this.#tasks.get(id);
+    const known = this.#tasks.getFor(owner, id);
     if (known !== undefined) {
       if (known.owner !== owner || known.retention !== "replay") {
         owner.deliver(

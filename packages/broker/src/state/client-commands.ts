@@ -1,6 +1,7 @@
 // What clients ask of the broker itself: sessions, submitted tasks and their outcomes.
 import {
   BrokerMethod,
+  type Deadlines,
   describe,
   ErrorCode,
   isReservedMethod,
@@ -10,7 +11,6 @@ import {
 import { ClientSession } from "./client-session.ts";
 import { type Command, type CommandHandler, checkId, type ParamReader, Refusal } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
-import type { Deadlines } from "./deadlines.ts";
 import type { Due } from "./due.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Task, Waiter } from "./task.ts";
@@ -58,7 +58,7 @@ export class ClientCommands {
     const { sessions, life, tasks } = this.#parts;
     sessions.remove(client);
     for (const task of client.dropAnswers()) tasks.remove(task);
-    for (const task of client.calls) life.stop(task);
+    for (const task of client.calls.toArray()) life.stop(task);
   }
 
   #connect(command: Command, read: ParamReader): Outcome {

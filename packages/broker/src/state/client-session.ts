@@ -1,7 +1,6 @@
 // A client that introduced itself: where it is now, and which answers it may not have received.
-import type { Response } from "zerotask-core";
+import { Deque, IndexedSet, type Response } from "zerotask-core";
 import type { Addressee } from "./addressee.ts";
-import { Deque } from "./deque.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
 
@@ -19,10 +18,12 @@ export class ClientSession implements Addressee {
   /** The connection it is on now. */
   peer: string | undefined = undefined;
   lastSeen: number;
+  /** Whether any of its tasks was submitted, rather than called. */
+  hasSubmitted = false;
   /** Forgotten: should it come back, that is a new session. */
   isGone = false;
   /** Its calls that are not settled. */
-  readonly calls: Set<Task> = new Set();
+  readonly calls: IndexedSet<"ownerIndex", Task> = new IndexedSet("ownerIndex");
   readonly #turn: Turn;
   readonly #deliveries = new Deque<Delivery>();
   /** Responses sent so far, and as many as had been sent when this connection began. */

@@ -1,6 +1,5 @@
 // The tasks of one method that wait for a node, in order of submission, and the nodes that serve it.
-import { TaskStatus } from "zerotask-core";
-import { Deque } from "./deque.ts";
+import { Deque, TaskStatus } from "zerotask-core";
 import type { NodeSession } from "./node-session.ts";
 import type { Task } from "./task.ts";
 

@@ -112,7 +112,7 @@ export class NodeCommands {
 
   /** The same node on a new connection keeps what it still runs; the rest got lost on the old one. */
   #handOver(before: NodeSession, after: NodeSession, running: ReadonlySet<unknown>): void {
-    const kept = [...before.tasks].filter((task) => running.has(task.attemptId));
+    const kept = before.tasks.toArray().filter((task) => running.has(task.attemptId));
     for (const task of kept) {
       before.tasks.delete(task);
       after.tasks.add(task);
@@ -182,7 +182,7 @@ export class NodeCommands {
     if (sessions.nodes.get(node.id) !== node) return;
     sessions.remove(node);
     scheduler.remove(node);
-    for (const task of [...node.tasks]) each(task);
+    for (const task of node.tasks.toArray()) each(task);
     if (node.token === undefined) scheduler.countAskingNodes(-1);
   }
 

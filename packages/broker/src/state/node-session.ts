@@ -1,5 +1,5 @@
 // A node that introduced itself: what it serves, how much room it has, and which tasks it holds.
-import type { MethodDescription, Response } from "zerotask-core";
+import { IndexedSet, type MethodDescription, type Response } from "zerotask-core";
 import type { Addressee } from "./addressee.ts";
 import type { MethodQueue } from "./method-queue.ts";
 import type { Task } from "./task.ts";
@@ -18,7 +18,7 @@ export class NodeSession implements Addressee {
   capacity = 0;
   descriptions: readonly MethodDescription[] = [];
   readonly methods: Set<MethodQueue> = new Set();
-  readonly tasks: Set<Task> = new Set();
+  readonly tasks: IndexedSet<"nodeIndex", Task> = new IndexedSet("nodeIndex");
   readonly #turn: Turn;
 
   constructor(id: string, token: string | undefined, peer: string | undefined, turn: Turn) {

@@ -1,8 +1,13 @@
 // Which node gets which task, and when: a task never waits while a node that serves it has room.
 
-import type { MethodDescription } from "zerotask-core";
-import { Announcement, isBrokerTask, request, TaskStatus } from "zerotask-core";
-import type { Deadlines } from "./deadlines.ts";
+import {
+  Announcement,
+  type Deadlines,
+  isBrokerTask,
+  type MethodDescription,
+  request,
+  TaskStatus,
+} from "zerotask-core";
 import type { Due } from "./due.ts";
 import { MethodQueue } from "./method-queue.ts";
 import type { NodeSession } from "./node-session.ts";

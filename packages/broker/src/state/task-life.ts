@@ -47,6 +47,7 @@ export class TaskLife {
     this.#unsettled++;
     this.#tasks.add(record);
     if (record.retention === "replay") record.owner.calls.add(record);
+    if (record.isSubmitted) record.owner.hasSubmitted = true;
     this.#scheduler.enqueue(record);
     return record;
   }
@@ -63,7 +64,7 @@ export class TaskLife {
     task.status = status;
     task.settled = { outcome, at: this.#turn.now, bytes };
     task.params = undefined;
-    task.owner.calls.delete(task);
+    if (task.retention === "replay") task.owner.calls.delete(task);
     this.#unsettled--;
     this.#forgetMethod(task.method);
     this.#tell(task);

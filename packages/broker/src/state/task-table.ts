@@ -1,5 +1,6 @@
 // Every task that is known: unsettled ones, and the records of settled ones for as long as they are kept.
-import { Deque } from "./deque.ts";
+import { Deque, GenerationalMap } from "zerotask-core";
+import type { ClientSession } from "./client-session.ts";
 import type { Task } from "./task.ts";
 
 export interface RetentionBounds {
@@ -9,7 +10,9 @@ export interface RetentionBounds {
 }
 
 export class TaskTable {
-  readonly #tasks = new Map<string, Task>();
+  /** Calls come and go; submitted tasks may be millions, so that looking one up is slow. */
+  readonly #calls = new GenerationalMap<string, Task>();
+  readonly #submitted = new Map<string, Task>();
   /** Records kept for `resultTtlMs`, the oldest first; some may have been removed since. */
   readonly #results = new Deque<Task>();
   readonly #bounds: RetentionBounds;
@@ -22,26 +25,36 @@ export class TaskTable {
 
   /** Unsettled tasks and kept records. */
   get size(): number {
-    return this.#tasks.size;
+    return this.#calls.size + this.#submitted.size;
   }
 
   get(id: string): Task | undefined {
-    return this.#tasks.get(id);
+    return this.#calls.get(id) ?? this.#submitted.get(id);
+  }
+
+  /** The task that a call of this owner would be if it had been made before. */
+  getFor(owner: ClientSession, id: string): Task | undefined {
+    return owner.hasSubmitted ? this.get(id) : this.#calls.get(id);
   }
 
   add(task: Task): void {
-    this.#tasks.set(task.id, task);
+    if (task.isSubmitted) this.#submitted.set(task.id, task);
+    else this.#calls.add(task.id, task);
   }
 
   /** Forgets a task and its record. */
   remove(task: Task): void {
-    if (this.#tasks.get(task.id) !== task) return;
-    this.#tasks.delete(task.id);
+    if (!task.isSubmitted) {
+      if (this.#calls.get(task.id) === task) this.#calls.delete(task.id);
+      return;
+    }
+    if (!this.#isKept(task)) return;
+    this.#submitted.delete(task.id);
     if (task.retention !== "record" || task.settled === undefined) return;
     this.#resultCount--;
     this.#resultBytes -= task.settled.bytes;
     if (this.#results.size > 1_024 && this.#results.size > this.#resultCount * 2) {
-      this.#results.retain((kept) => this.#tasks.get(kept.id) === kept);
+      this.#results.retain((result) => this.#isKept(result));
     }
   }
 
@@ -56,12 +69,15 @@ export class TaskTable {
   expire(now: number): void {
     const { resultTtlMs, maxResults, maxResultBytes } = this.#bounds;
     for (let task = this.#results.peek(); task !== undefined; task = this.#results.peek()) {
-      const isKept = this.#tasks.get(task.id) === task;
       const isDue = (task.settled?.at ?? 0) + resultTtlMs <= now;
       const isOver = this.#resultCount > maxResults || this.#resultBytes > maxResultBytes;
-      if (isKept && !isDue && !isOver) return;
+      if (this.#isKept(task) && !isDue && !isOver) return;
       this.#results.shift();
       this.remove(task);
     }
+  }
+
+  #isKept(task: Task): boolean {
+    return this.#submitted.get(task.id) === task;
   }
 }

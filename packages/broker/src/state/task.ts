@@ -53,6 +53,9 @@ export class Task {
   /** How many nodes were lost with it. */
   losses = 0;
   node: NodeSession | undefined = undefined;
+  /** Its places among its node's tasks and its owner's calls. */
+  nodeIndex = -1;
+  ownerIndex = -1;
   /** Whether an entry for it stands in its method's queue, even one that is passed over now. */
   inQueue = false;
   waiters: Waiter[] | undefined = undefined;

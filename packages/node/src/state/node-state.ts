@@ -1,5 +1,5 @@
 // The node as a pure state machine: which tasks run, which wait for a slot, and what the broker is told of it.
-import type { Request, Response } from "zerotask-core";
+import { GenerationalMap, type Request, type Response } from "zerotask-core";
 
 /** One assigned task. `link` names the broker that it came from; its request id is `<task_id>#<attempt>`. */
 export interface Assignment {
@@ -55,7 +55,7 @@ const smoothing = 0.1;
 
 export class NodeState {
   readonly #options: NodeStateOptions;
-  readonly #running = new Map<Assignment, Held>();
+  readonly #running = new GenerationalMap<Assignment, Held>();
   /** In order of arrival. */
   readonly #waiting = new Map<Assignment, Held>();
   /** Running tasks that were not reported yet, the oldest first. Ended ones may be among them. */
@@ -78,7 +78,7 @@ export class NodeState {
 
   /** The ids of the tasks of one broker that run now. */
   runningOf(link: number): string[] {
-    return [...this.#running.keys()].filter((assignment) => assignment.link === link).map(({ id }) => id);
+    return [...this.#running].filter(([assignment]) => assignment.link === link).map(([{ id }]) => id);
   }
 
   /** Takes one event at the time `now` in milliseconds, and returns the effects to perform in order. */
@@ -130,15 +130,14 @@ export class NodeState {
 
   #start(assignment: Assignment, now: number): void {
     const held = { assignment, since: now, isAborted: false };
-    this.#running.set(assignment, held);
+    this.#running.add(assignment, held);
     this.#unreported.push(held);
     this.#wake(now + patienceMs);
     this.#effects.push({ type: "start", assignment });
   }
 
   #onAborted(link: number, id: string): void {
-    for (const held of [...this.#waiting.values(), ...this.#running.values()]) {
-      const { assignment } = held;
+    for (const [assignment, held] of [...this.#waiting, ...this.#running]) {
       if (assignment.link !== link || assignment.id !== id) continue;
       this.#waiting.delete(assignment);
       held.isAborted = true;
@@ -169,7 +168,7 @@ export class NodeState {
     const first = this.#unreported.findIndex((held) => held.since > due);
     const old = this.#unreported.splice(0, first < 0 ? this.#unreported.length : first);
     for (const held of old) {
-      if (this.#running.has(held.assignment) && !held.isAborted) {
+      if (this.#running.get(held.assignment) === held && !held.isAborted) {
         this.#effects.push({ type: "report-running", assignment: held.assignment });
       }
     }
