@@ -142,3 +142,12 @@ it("stops a task, whose waiters are told", async () => {
     error: { code: -32040 },
   });
 });
+
+it.each([-1, 0.5, Number.NaN, 2 ** 31])("refuses to wait for %s ms", async (timeoutMs) => {
+  const { requestEndpoint } = await startBroker();
+  const later = connectAsync(requestEndpoint);
+  await expect(later.add().wait(timeoutMs)).rejects.toThrow(
+    "Expected `timeoutMs` to be whole milliseconds from 0 to",
+  );
+  expect(() => later.$with({ timeoutMs })).toThrow("Expected `timeoutMs`");
+});

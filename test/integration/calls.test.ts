@@ -150,6 +150,21 @@ it("refuses params that can't be sent, before it sends anything", async () => {
   expect(await client.echo("still here")).toBe("still here");
 });
 
+it("fails a task whose result can't be sent, for what it is or for its size", async () => {
+  const { requestEndpoint } = await startBroker({ maxMessageBytes: 10_000 });
+  await startNode(requestEndpoint, (dispatcher) => {
+    dispatcher.add("function", () => () => 1);
+    dispatcher.add("large", (length: number) => "x".repeat(length));
+    dispatcher.add("nothing", () => undefined);
+  });
+  const client = connect(requestEndpoint);
+  await expect(client.function()).rejects.toThrow("The result can't be sent as JSON: JSON has no function");
+  await expect(client.large(10_000)).rejects.toBeInstanceOf(TooLargeError);
+  await expect(client.large(40_000)).rejects.toThrow("Expected a result of at most 10000 bytes, got 400");
+  expect(await client.large(9_000)).toHaveLength(9_000);
+  expect(await client.nothing()).toBeNull();
+});
+
 it("refuses a result that nests too deep, as the task's failure", async () => {
   const { requestEndpoint } = await startBroker({ maxDepth: 10 });
   const nested = (depth: number): unknown => (depth === 0 ? 1 : [nested(depth - 1)]);

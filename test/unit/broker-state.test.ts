@@ -359,3 +359,13 @@ it("stays as small after 100,000 calls as after 1,000", () => {
   }
   expect(broker.counts).toEqual({ tasks: 0, unsettled: 0, sessions: 2 });
 });
+
+it("fails a task whose node answers with what is no response", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.node("n", ["add"], 1);
+  broker.from("c", call("add", 1));
+  expect(broker.from("n", { jsonrpc: "2.0", id: "c-1#1", error: "it broke" })).toMatchObject([
+    { peer: "c", message: { id: 1, error: { code: -32600 } } },
+  ]);
+});

@@ -6,9 +6,8 @@ import {
   endpointOption,
   knownOptions,
   type Logger,
-  nonNegativeInteger,
+  milliseconds,
   OptionError,
-  positiveInteger,
   silentLogger,
 } from "zerotask-core";
 
@@ -55,8 +54,8 @@ export function resolveClientOptions(
   const { endpoint, connectTimeoutMs, closeTimeoutMs, logger, dial, ...call } = options;
   return {
     endpoint: endpointOption("endpoint", endpoint ?? DEFAULT_ENDPOINT),
-    connectTimeoutMs: positiveInteger("connectTimeoutMs", connectTimeoutMs ?? 5_000),
-    closeTimeoutMs: nonNegativeInteger("closeTimeoutMs", closeTimeoutMs ?? 1_000),
+    connectTimeoutMs: milliseconds("connectTimeoutMs", connectTimeoutMs ?? 5_000),
+    closeTimeoutMs: milliseconds("closeTimeoutMs", closeTimeoutMs ?? 1_000),
     logger: logger ?? silentLogger,
     dial: dial ?? dialDealer,
     call: resolveCallOptions(call),
@@ -66,6 +65,6 @@ export function resolveClientOptions(
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveCallOptions(options: CallOptions): CallOptions {
   knownOptions("call", options, callOptionNames);
-  if (options.timeoutMs !== undefined) positiveInteger("timeoutMs", options.timeoutMs);
+  if (options.timeoutMs !== undefined) milliseconds("timeoutMs", options.timeoutMs);
   return options;
 }

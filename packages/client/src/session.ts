@@ -61,6 +61,7 @@ export class Session {
   #lastId = 0;
   #isOpen = false;
   #isClosed = false;
+  #closing: Promise<void> | undefined;
   #downSince = 0;
   #downReason: ZeroTaskError | undefined;
   #patience: NodeJS.Timeout | undefined;
@@ -114,10 +115,14 @@ export class Session {
   }
 
   /** Leaves the broker. What is pending rejects, after up to `flushMs` for it to be answered. */
-  async close(flushMs: number): Promise<void> {
-    if (this.#isClosed) return;
+  close(flushMs: number): Promise<void> {
+    this.#closing ??= this.#leave(flushMs);
+    return this.#closing;
+  }
+
+  async #leave(flushMs: number): Promise<void> {
     this.#isClosed = true;
-    if (flushMs > 0 && this.#pending.size > 0) await this.#drained(flushMs);
+    if (flushMs > 0 && this.#hasImpatient()) await this.#drained(flushMs);
     clearTimeout(this.#patience);
     clearTimeout(this.#ack);
     this.#link.send(JSON.stringify(notification(BrokerMethod.ClientDisconnect, {})));
@@ -133,6 +138,12 @@ export class Session {
         resolve();
       };
     });
+  }
+
+  /** Whether anything is pending that is answered at once, rather than when a task is settled. */
+  #hasImpatient(): boolean {
+    for (const [, { isPatient }] of this.#pending) if (!isPatient) return true;
+    return false;
   }
 
   #open(): void {
@@ -237,7 +248,7 @@ export class Session {
     this.#pending.delete(id);
     if ("error" in response) pending.reject(errorFromWire(response.error));
     else pending.resolve(response.result);
-    if (this.#pending.size === 0) this.#onDrained?.();
+    if (this.#onDrained !== undefined && !this.#hasImpatient()) this.#onDrained();
   }
 
   /** The broker keeps answers until it knows that they arrived. */

@@ -1,5 +1,5 @@
 // A task that was submitted: known by its id from the start, looked at and waited for when wanted.
-import type { TaskStatus } from "zerotask-core";
+import { milliseconds, type TaskStatus } from "zerotask-core";
 import type { TrackedTask } from "./task-tracker.ts";
 import { withTimeout } from "./timeout.ts";
 
@@ -28,7 +28,8 @@ export class TaskHandle<Result = unknown> {
    * when the task ended otherwise.
    * @param timeoutMs after which it rejects with `TaskTimeoutError`; the task goes on. @default no bound
    */
-  wait(timeoutMs: number | undefined = this.#timeoutMs): Promise<Result> {
+  async wait(timeoutMs: number | undefined = this.#timeoutMs): Promise<Result> {
+    if (timeoutMs !== undefined) milliseconds("timeoutMs", timeoutMs);
     return withTimeout(this.#task.outcome() as Promise<Result>, timeoutMs, `task ${this.id}`);
   }
 

@@ -23,6 +23,17 @@ export function nonNegativeInteger(option: string, value: number): number {
   return value;
 }
 
+/** The longest time that a timer takes: about 24 days. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** A time for a timer, in milliseconds; 0 allowed. */
+export function milliseconds(option: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 0 || value > maxTimerMs) {
+    throw new OptionError(option, `whole milliseconds from 0 to ${maxTimerMs}`, value);
+  }
+  return value;
+}
+
 /** A TCP port; 0 lets the system choose a free one. */
 export function portOption(option: string, value: number): number {
   if (!Number.isInteger(value) || value < 0 || value > 65_535) {

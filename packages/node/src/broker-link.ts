@@ -2,7 +2,11 @@
 import {
   BrokerMethod,
   type Dial,
+  defaultLimits,
   type Entry,
+  ErrorCode,
+  errorObject,
+  failure,
   Link,
   type Logger,
   type MethodDescription,
@@ -16,6 +20,7 @@ import {
 import type { Assignment } from "./state/node-state.ts";
 
 interface Welcome {
+  readonly limits: { readonly message_bytes: number };
   readonly heartbeat_ms: number;
   readonly abort: readonly string[];
 }
@@ -47,6 +52,7 @@ export class BrokerLink {
   /** Answers that came when there was no broker to take them. */
   readonly #unsent = new Map<string, string>();
   #heartbeat: NodeJS.Timeout | undefined;
+  #maxMessageBytes = defaultLimits.maxMessageBytes;
 
   constructor(options: BrokerLinkOptions, handlers: BrokerLinkHandlers) {
     this.#options = options;
@@ -73,7 +79,8 @@ export class BrokerLink {
 
   /** Sends the answer to an attempt, now or when the broker is back and still wants it. */
   answer(id: string, text: string): void {
-    if (!this.#link.send(text)) this.#unsent.set(id, text);
+    const sendable = this.#isTooLarge(text) ? this.#tooLarge(id, text) : text;
+    if (!this.#link.send(sendable)) this.#unsent.set(id, sendable);
   }
 
   fetch(capacity: number): void {
@@ -95,6 +102,17 @@ export class BrokerLink {
     this.#link.close();
   }
 
+  /** A UTF-16 unit is at most three bytes of UTF-8: only what may be too long is measured. */
+  #isTooLarge(text: string): boolean {
+    return text.length * 3 > this.#maxMessageBytes && Buffer.byteLength(text) > this.#maxMessageBytes;
+  }
+
+  #tooLarge(id: string, text: string): string {
+    const expected = `Expected a result of at most ${this.#maxMessageBytes} bytes`;
+    const message = `${expected}, got ${Buffer.byteLength(text)}`;
+    return JSON.stringify(failure(id, errorObject(ErrorCode.TooLarge, message)));
+  }
+
   #notify(method: string, params: { readonly [name: string]: unknown }): void {
     this.#link.send(JSON.stringify(notification(method, params)));
   }
@@ -114,7 +132,8 @@ export class BrokerLink {
     };
   }
 
-  #onReady({ heartbeat_ms, abort }: Welcome): void {
+  #onReady({ heartbeat_ms, abort, limits }: Welcome): void {
+    this.#maxMessageBytes = limits.message_bytes;
     const { logger, endpoint } = this.#options;
     logger.info({ endpoint }, "connected");
     clearInterval(this.#heartbeat);

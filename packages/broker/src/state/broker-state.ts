@@ -143,12 +143,18 @@ export class BrokerState {
         if (!isNotification) group?.expect();
         const addressee = isNotification ? nobody : (group ?? session ?? nobody);
         this.#onRequest(request, addressee, from);
-      } else {
+      } else if (!this.#settledByInvalid(entry, session, each)) {
         group?.expect();
         (group ?? session)?.deliver(refusalOf(entry));
       }
     }
     group?.seal();
+  }
+
+  /** An answer to a task that is no valid response still ends the task: nobody is left waiting. */
+  #settledByInvalid(entry: Entry, session: Session | undefined, bytes: number): boolean {
+    if (entry.kind !== "invalid" || session?.kind !== "node") return false;
+    return this.#nodeCommands.answer(session, entry.answer, bytes);
   }
 
   #onRequest(

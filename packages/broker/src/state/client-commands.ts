@@ -5,6 +5,7 @@ import {
   describe,
   ErrorCode,
   isReservedMethod,
+  type MessageLimits,
   type Outcome,
   PROTOCOL_VERSION,
 } from "zerotask-core";
@@ -84,7 +85,7 @@ export class ClientCommands {
         token,
         epoch,
         announce: config.announce(),
-        limits: { message_bytes: limits.maxMessageBytes, batch: limits.maxBatch, depth: limits.maxDepth },
+        limits: wireLimits(limits),
       },
     };
   }
@@ -234,6 +235,11 @@ export class ClientCommands {
     if (task === undefined) throw new Refusal(ErrorCode.InvalidTaskId, `No task has the id ${describe(id)}`);
     return task;
   }
+}
+
+/** What a session is told of how large its messages may be. */
+export function wireLimits({ maxMessageBytes, maxBatch, maxDepth }: MessageLimits): object {
+  return { message_bytes: maxMessageBytes, batch: maxBatch, depth: maxDepth };
 }
 
 /** Which protocol a peer introduces itself with; none is the original's. */

@@ -13,7 +13,7 @@ import {
   type Response,
   TaskStatus,
 } from "zerotask-core";
-import { busy, readProtocol } from "./client-commands.ts";
+import { busy, readProtocol, wireLimits } from "./client-commands.ts";
 import { type Command, type CommandHandler, checkId, type ParamReader, Refusal } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
 import { NodeSession } from "./node-session.ts";
@@ -61,12 +61,16 @@ export class NodeCommands {
     ];
   }
 
-  /** The response that a handler's run ended with. One from an attempt that is not current changes nothing. */
-  answer(node: NodeSession, response: Response, bytes: number): void {
+  /**
+   * The response that a handler's run ended with. One from an attempt that is not current changes nothing.
+   * @returns whether it was a task's answer
+   */
+  answer(node: NodeSession, response: Response, bytes: number): boolean {
     const task = typeof response.id === "string" ? this.#attempt(node, response.id) : undefined;
-    if (task === undefined) return;
+    if (task === undefined) return false;
     const status = "error" in response ? TaskStatus.Failed : TaskStatus.Finished;
     this.#parts.life.settle(task, status, outcomeOf(response), bytes);
+    return true;
   }
 
   /** The node is gone: its tasks go on with their next attempts. */
@@ -107,7 +111,17 @@ export class NodeCommands {
     scheduler.serve(node, descriptions);
     const abort = [...running].filter((attemptId) => this.#attempt(node, String(attemptId)) === undefined);
     const { epoch, heartbeatMs, leaseMs } = config;
-    return { result: { node_id: id, token, epoch, heartbeat_ms: heartbeatMs, lease_ms: leaseMs, abort } };
+    return {
+      result: {
+        node_id: id,
+        token,
+        epoch,
+        heartbeat_ms: heartbeatMs,
+        lease_ms: leaseMs,
+        abort,
+        limits: wireLimits(config.limits),
+      },
+    };
   }
 
   /** The same node on a new connection keeps what it still runs; the rest got lost on the old one. */

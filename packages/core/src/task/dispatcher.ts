@@ -4,7 +4,14 @@ import { errorToWire, InvalidParamsError } from "../errors.ts";
 import { OptionError } from "../options.ts";
 import { describe } from "../protocol/decode.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
-import { errorObject, failure, type Params, type Request, type Response } from "../protocol/messages.ts";
+import {
+  errorObject,
+  failure,
+  type Params,
+  type Request,
+  type RequestId,
+  type Response,
+} from "../protocol/messages.ts";
 import { isReservedMethod } from "../protocol/methods.ts";
 import type { MethodDescription } from "../protocol/openrpc.ts";
 import type { Handler } from "./handler.ts";
@@ -150,13 +157,19 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** The JSON of a response. A result that JSON can't hold becomes the task's failure, not a lost answer. */
 export function encodeResponse(response: Response): string {
+  if ("error" in response) return JSON.stringify(response);
+  const { id, result } = response;
   try {
-    return JSON.stringify(response);
+    const text = JSON.stringify(result);
+    if (text !== undefined) return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${text}}`;
+    return encodeUnsendable(id, "TypeError", `JSON has no ${typeof result}`);
   } catch (error) {
     const { name, message } = error as Error;
-    const text = `The result can't be sent as JSON: ${message}`;
-    return JSON.stringify(
-      failure(response.id, errorObject(ErrorCode.TaskFailed, text, { name, message: text })),
-    );
+    return encodeUnsendable(id, name, message);
   }
+}
+
+function encodeUnsendable(id: RequestId, name: string, reason: string): string {
+  const message = `The result can't be sent as JSON: ${reason}`;
+  return JSON.stringify(failure(id, errorObject(ErrorCode.TaskFailed, message, { name, message })));
 }

@@ -17,14 +17,19 @@ const typeScript = /\.[cm]?tsx?$/;
 
 /**
  * Imports each module (or each module directly in a directory, by name) and serves its exported classes.
- * @throws Error when a path does not exist, or a directory has no modules
+ * @throws Error when a path does not exist, a directory has no modules, or a module can't be loaded
  */
 export async function loadModules(paths: readonly string[], options: LoadOptions): Promise<void> {
   const files = (await Promise.all(paths.map(modulesAt))).flat();
   if (files.some((file) => typeScript.test(file))) await options.enableTypeScript();
   for (const file of files) {
-    const exports: object = await import(pathToFileURL(file).href);
-    addModule(exports, options.dispatcher);
+    try {
+      const exports: object = await import(pathToFileURL(file).href);
+      addModule(exports, options.dispatcher);
+    } catch (error) {
+      const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      throw new Error(`Can't load ${file}: ${why}`, { cause: error });
+    }
   }
 }
 
