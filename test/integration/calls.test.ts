@@ -158,7 +158,9 @@ it("fails a task whose result can't be sent, for what it is or for its size", as
     dispatcher.add("nothing", () => undefined);
   });
   const client = connect(requestEndpoint);
-  await expect(client.function()).rejects.toThrow("The result can't be sent as JSON: JSON has no function");
+  await expect(client.function()).rejects.toThrow(
+    "The result can't be sent as JSON: JSON has nothing for this function",
+  );
   await expect(client.large(10_000)).rejects.toBeInstanceOf(TooLargeError);
   await expect(client.large(40_000)).rejects.toThrow("Expected a result of at most 10000 bytes, got 400");
   expect(await client.large(9_000)).toHaveLength(9_000);
@@ -218,4 +220,53 @@ it("is not taken for a promise, and answers nothing that others probe for", asyn
   expect(() => {
     (client as unknown as { add: number }).add = 1;
   }).toThrow("A client's methods can't be set");
+});
+
+it("survives handlers whose errors and results can't even be looked at", async () => {
+  const { requestEndpoint } = await startBroker();
+  const evil = (): never => {
+    throw null;
+  };
+  await startNode(requestEndpoint, (dispatcher) => {
+    dispatcher.add("result", () => ({ toJSON: evil }));
+    dispatcher.add("thrown", () => {
+      throw Object.defineProperty(new Error("x"), "message", { get: evil });
+    });
+    dispatcher.add("later", async () => {
+      throw Object.assign(new Error("x"), { message: Object.create(null) });
+    });
+    dispatcher.add("fine", () => "fine");
+  });
+  const client = connect(requestEndpoint);
+  for (const call of [client.result(), client.thrown(), client.later()]) {
+    await expect(call).rejects.toBeInstanceOf(TaskFailedError);
+  }
+  expect(await client.fine()).toBe("fine");
+});
+
+it("keeps its batches within what the broker takes", async () => {
+  const { requestEndpoint } = await startBroker({ maxBatch: 10, maxMessageBytes: 5_000 });
+  await startNode(requestEndpoint, (dispatcher) => dispatcher.add("echo", (value: unknown) => value));
+  const client = connect(requestEndpoint);
+  const texts = Array.from({ length: 200 }, (_, i) => `${i} ${"é".repeat(i)}`);
+  expect(await Promise.all(texts.map((text) => client.echo(text)))).toEqual(texts);
+});
+
+it("fails a broker task whose result is too large", async () => {
+  const dispatcher = new Dispatcher();
+  dispatcher.add("broker.big", () => "x".repeat(10_000));
+  const { requestEndpoint } = await startBroker({ dispatcher, maxMessageBytes: 5_000 });
+  await expect(connect(requestEndpoint).broker.big()).rejects.toBeInstanceOf(TooLargeError);
+});
+
+it("reaches a broker over IPv6", async () => {
+  const { requestEndpoint } = await startBroker({ address: "::1" });
+  expect(requestEndpoint).toMatch(/^tcp:\/\/\[::1\]:\d+$/);
+  await startNode(requestEndpoint, (dispatcher) => dispatcher.add("add", (a: number, b: number) => a + b));
+  expect(await connect(requestEndpoint).add(5, 6)).toBe(11);
+});
+
+it("can be put into a text without making calls", async () => {
+  const client = connect(await startCalculator());
+  expect(() => `${client.add}`).toThrow(TypeError);
 });

@@ -28,6 +28,7 @@ export function machine(config: Partial<BrokerConfig> = {}): Machine {
     graceMs: 5_000,
     heartbeatMs: 1_000,
     leaseMs: 30_000,
+    stalledMs: 1_000_000,
     sessionTtlMs: 60_000,
     resultTtlMs: 3_600_000,
     maxResults: 100,

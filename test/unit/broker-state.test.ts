@@ -369,3 +369,115 @@ it("fails a task whose node answers with what is no response", () => {
     { peer: "c", message: { id: 1, error: { code: -32600 } } },
   ]);
 });
+
+it("refuses the answer to an earlier attempt, also from the node that holds the current one", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.node("n", ["add"], 1);
+  broker.from("c", call("add", 1));
+  const status = { task_id: "c-1#1", status: "QUEUED" };
+  broker.from("n", call("zerotask.broker.node_task_status", "s", status));
+  expect(sends(broker.from("n", call("zerotask.broker.node_fetch", "f", [1])))).toContainEqual(
+    send("n", { method: "add", id: "c-1#2" }),
+  );
+  expect(broker.from("n", answer("c-1#1", "late"))).toEqual([]);
+  expect(broker.from("n", answer("c-1#2", "current"))).toEqual([send("c", { id: 1, result: "current" })]);
+});
+
+it("gives the tasks of a lost node to others in the order in which they were submitted", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.node("n", ["add"], 5);
+  broker.from(
+    "c",
+    [1, 2, 3, 4, 5].map((id) => call("add", id)),
+  );
+  broker.from("n", answer("c-1#1", 0));
+  broker.lost("n");
+  const assigned = sends(broker.node("m", ["add"], 5)).slice(1);
+  expect(
+    assigned.map((effect) => effect.type === "send" && "id" in effect.message && effect.message.id),
+  ).toEqual([2, 3, 4, 5].map((id) => `c-${id}#2`));
+});
+
+it("gives a node that handed a task back nothing more until it asks again", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.node("full", ["add"], 5);
+  broker.from("c", call("add", 1));
+  const status = { task_id: "c-1#1", status: "QUEUED" };
+  const back = sends(broker.from("full", call("zerotask.broker.node_task_status", "s", status)));
+  expect(back).toEqual([send("full", { id: "s", result: true })]);
+  expect(sends(broker.node("other", ["add"], 1)).slice(1)).toEqual([
+    send("other", { method: "add", id: "c-1#2" }),
+  ]);
+});
+
+it("runs nothing that comes from a connection which its session has left", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.node("n", ["add"], 5);
+  broker.from(
+    "new",
+    call("zerotask.broker.client_connect", 1, { protocol: 2, client_id: "c", token: "c's" }),
+  );
+  for (let i = 0; i < 2; i++) {
+    expect(broker.from("c", call("add", 1))).toMatchObject([
+      { type: "reply", peer: "c", message: { id: null, error: { code: -32010 } } },
+    ]);
+  }
+  expect(sends(broker.from("new", call("add", 1)))).toEqual([send("n", { method: "add", id: "c-1#1" })]);
+});
+
+it("gives the tasks of a node that has said nothing for too long to others", () => {
+  const broker = machine({ stalledMs: 10_000 });
+  broker.client("c");
+  broker.node("stuck", ["add"], 1);
+  broker.from("c", call("add", 1));
+  broker.after(9_000);
+  broker.node("other", ["add"], 1);
+  expect(sends(broker.after(1_000))).toContainEqual(send("other", { method: "add", id: "c-1#2" }));
+});
+
+it("refuses an introduction that makes no sense, and forgets it", () => {
+  const broker = machine();
+  const running = [{ toString: 1, valueOf: 1 }];
+  expect(broker.node("n", ["add"], 1, { running })).toMatchObject([{ message: { error: { code: -32602 } } }]);
+  expect(broker.counts.sessions).toBe(0);
+});
+
+it("makes up ids that no client chose", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.from("c", newTask("2"));
+  const unnamed = call("zerotask.broker.client_new_task", "u", { method: "other" });
+  expect(sends(broker.from("c", unnamed))).toMatchObject([
+    { message: { result: expect.not.stringMatching(/^c-2$/) } },
+  ]);
+  expect(broker.counts.unsettled).toBe(2);
+});
+
+it("shows nobody another client's calls", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.from("c", call("add", 1));
+  for (const method of ["client_task_get", "client_task_stop", "client_task_wait"]) {
+    const ask = call(`zerotask.broker.${method}`, 1, ["c-1"]);
+    expect(sends(broker.from("stranger", ask))).toMatchObject([{ message: { error: { code: -32070 } } }]);
+  }
+  expect(sends(broker.from("c", call("zerotask.broker.client_task_get", 2, ["c-1"])))).toMatchObject([
+    { message: { result: { status: "QUEUED" } } },
+  ]);
+});
+
+it("answers a wait that is asked again on a new connection once", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.node("n", ["add"], 1);
+  broker.from("c", newTask("1"));
+  const wait = call("zerotask.broker.client_task_wait", 5, { task_id: "c-1" });
+  broker.from("c", wait);
+  broker.from("c", wait);
+  const answers = sends(broker.from("n", answer("c-1#1", 11)));
+  expect(answers).toMatchObject([{ peer: "c", message: { id: 5 } }]);
+});

@@ -37,7 +37,7 @@ it("reports a task as running once it has run for 10 ms", () => {
   expect(node.handle({ type: "tick" }, 30)).toEqual([]);
 });
 
-it("hands back a task that has waited for 10 ms, and asks for fewer", () => {
+it("hands back a task that has waited for 10 ms, and asks again when there is room", () => {
   const node = new NodeState({ slots: 1, prefetch: 10 });
   const quick = task("a#1");
   node.handle({ type: "welcomed", link: 0 }, 0);
@@ -52,9 +52,13 @@ it("hands back a task that has waited for 10 ms, and asks for fewer", () => {
   node.handle({ type: "assigned", assignment: waiting }, 20);
   expect(withoutWakes(node.handle({ type: "tick" }, 30))).toEqual([
     { type: "report-running", assignment: running },
-    { type: "fetch", link: 0, capacity: 1 },
     { type: "hand-back", assignment: waiting },
   ]);
+  expect(node.handle({ type: "ended", assignment: running, response }, 50)).toContainEqual({
+    type: "fetch",
+    link: 0,
+    capacity: 1,
+  });
 });
 
 it("lets as many wait as should start within 5 ms, going by the mean run time", () => {

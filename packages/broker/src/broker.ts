@@ -3,12 +3,16 @@ import {
   type Clock,
   type Decoded,
   decode,
+  ErrorCode,
   encodeResponse,
+  errorObject,
+  failure,
   invalidRequest,
   type Message,
   notification,
   PublishSocket,
   type Request,
+  type RequestId,
   RouterSocket,
   randomId,
   randomToken,
@@ -149,7 +153,11 @@ export class Broker {
     this.#options.dispatcher.dispatch(request, (response) => {
       if (response === undefined || this.#life === "stopped") return;
       const bytes = Buffer.from(encodeResponse(response));
-      const message = decode(bytes, this.#options);
+      const { maxMessageBytes: most } = this.#options;
+      const message =
+        bytes.byteLength <= most
+          ? decode(bytes, this.#options)
+          : tooLarge(response.id, most, bytes.byteLength);
       this.#handle({ type: "message", peer: LOCAL_PEER, shape: "dealer", message, bytes: bytes.byteLength });
     });
   }
@@ -174,6 +182,11 @@ export class Broker {
       this.#handle({ type: "disconnect" });
     }, secondLookMs);
   }
+}
+
+function tooLarge(id: RequestId, most: number, got: number): Decoded {
+  const error = errorObject(ErrorCode.TooLarge, `Expected a result of at most ${most} bytes, got ${got}`);
+  return { batch: false, entries: [{ kind: "response", response: failure(id, error) }] };
 }
 
 function wrongFrames(): Decoded {

@@ -32,6 +32,8 @@ export interface BrokerOptions extends Partial<MessageLimits> {
   readonly heartbeatMs?: number;
   /** How long a node without a session keeps its tasks in silence. @default 30,000 */
   readonly leaseMs?: number;
+  /** How long a connected node may say nothing before it counts as stuck, and so as lost. @default 30,000 */
+  readonly stalledMs?: number;
   /** How long a client that is not connected keeps its session. @default 60,000 */
   readonly sessionTtlMs?: number;
   /** How long the outcome of a submitted task is kept. @default 3,600,000 */
@@ -67,6 +69,7 @@ const defaults = {
   graceMs: 5_000,
   heartbeatMs: 1_000,
   leaseMs: 30_000,
+  stalledMs: 30_000,
   sessionTtlMs: 60_000,
   resultTtlMs: 3_600_000,
   maxResults: 100_000,

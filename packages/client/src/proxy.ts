@@ -3,12 +3,12 @@
 /** Calls `method` with `args`. */
 export type Invoke = (method: string, args: readonly unknown[]) => unknown;
 
-/** `await` asks for `then`, `JSON.stringify` for `toJSON`: answering would send a call that nobody made. */
-const probed: ReadonlySet<string> = new Set(["then", "toJSON"]);
+/** `await` asks for `then`, `JSON.stringify` for `toJSON`, templates for `toString`: answering would send a call that nobody made. */
+const probed: ReadonlySet<string> = new Set(["then", "toJSON", "toString", "valueOf"]);
 
 /**
  * An object with the members of `controls`, and besides them every method by its name. Names that begin
- * with `$` are kept for controls; a method called so, `then` or `toJSON` is reached by `$call`.
+ * with `$` are kept for controls; a method called so, or like what others probe for, is reached by `$call`.
  */
 export function methodProxy(controls: object, invoke: Invoke): object {
   const children = new Map<string, object>();

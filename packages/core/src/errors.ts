@@ -144,24 +144,35 @@ export function errorToWire(thrown: unknown): ErrorObject {
     return errorObject(ErrorCode.TaskFailed, message, {
       name: typeof thrown,
       message,
-      data: sendable(thrown),
+      data: sendable(() => thrown),
     });
   }
   // A getter, or a subclass that assigns these, may have left anything in them.
-  const name = String(thrown instanceof TaskFailedError ? thrown.remoteName : thrown.name);
-  const message = String(thrown.message);
-  const data = sendable((thrown as { data?: unknown }).data);
+  const name = textOf(() => (thrown instanceof TaskFailedError ? thrown.remoteName : thrown.name), "Error");
+  const message = textOf(() => thrown.message, "An error whose message can't be read");
+  const stack = textOf(() => thrown.stack, "");
+  const data = sendable(() => (thrown as { data?: unknown }).data);
   return errorObject(ErrorCode.TaskFailed, message, {
     name,
     message,
-    ...(typeof thrown.stack === "string" && { stack: thrown.stack }),
+    ...(stack !== "" && { stack }),
     ...(data !== undefined && { data }),
   });
 }
 
-/** What JSON can't hold must not turn a failure into a lost answer. */
-function sendable(data: unknown): unknown {
+/** Anything may have been thrown, also an object whose members throw. */
+function textOf(read: () => unknown, otherwise: string): string {
   try {
+    return String(read() ?? otherwise);
+  } catch {
+    return otherwise;
+  }
+}
+
+/** What JSON can't hold must not turn a failure into a lost answer. */
+function sendable(read: () => unknown): unknown {
+  try {
+    const data = read();
     return JSON.stringify(data) === undefined ? undefined : data;
   } catch {
     return undefined;

@@ -120,10 +120,19 @@ export class Node {
     if (this.#isHandling) return;
     this.#isHandling = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      for (const effect of this.#state.handle(next, this.#clock.now())) this.#perform(effect);
+      for (const effect of this.#state.handle(next, this.#clock.now())) this.#tryToPerform(effect);
     }
     this.#isHandling = false;
     if (this.#state.runningCount === 0) this.#onIdle?.();
+  }
+
+  /** One effect that fails must not take the node down with it. */
+  #tryToPerform(effect: NodeEffect): void {
+    try {
+      this.#perform(effect);
+    } catch (error) {
+      this.#options.logger.error({ error }, `could not perform ${effect.type}`);
+    }
   }
 
   #perform(effect: NodeEffect): void {

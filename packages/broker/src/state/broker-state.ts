@@ -43,8 +43,6 @@ interface RegisteredCommand {
 
 /** Subscribers that connected late, or lost a message, learn of this broker within this time. */
 const helloMs = 5_000;
-/** Most peers that are remembered as cut off. */
-const maxCutOff = 10_000;
 
 export class BrokerState {
   readonly #config: BrokerConfig;
@@ -57,7 +55,6 @@ export class BrokerState {
   readonly #clientCommands: ClientCommands;
   readonly #nodeCommands: NodeCommands;
   readonly #commands = new Map<string, RegisteredCommand>();
-  readonly #cutOff = new Map<string, number>();
   #nextSweep = 0;
   #nextHello = 0;
   #hellos = 0;
@@ -127,9 +124,10 @@ export class BrokerState {
     }
   }
 
-  #onMessage({ peer, shape, message, bytes }: MessageEvent): void {
+  #onMessage(event: MessageEvent): void {
+    const { peer, shape, message, bytes } = event;
     const session = shape === "dealer" ? this.#sessions.on(peer) : undefined;
-    if (this.#refusedAsCutOff(peer, session)) return;
+    if (session === undefined && this.#refusedAsRetired(event)) return;
     const group = session === undefined ? new ReplyGroup(this.#turn, peer, shape, message.batch) : undefined;
     if (session !== undefined) session.lastSeen = this.#turn.now;
     const each = Math.ceil(bytes / message.entries.length);
@@ -180,7 +178,7 @@ export class BrokerState {
       return known.handler(command, new ParamReader(command.params, known.names));
     } catch (error) {
       if (error instanceof Refusal) return error.error;
-      throw error;
+      return { error: errorObject(ErrorCode.InternalError, `Internal error: ${String(error)}`) };
     }
   }
 
@@ -252,7 +250,6 @@ export class BrokerState {
 
   #onPeerLost(peer: string): void {
     const session = this.#sessions.on(peer);
-    this.#cutOff.delete(peer);
     if (session?.kind === "node" && peer !== LOCAL_PEER) this.#nodeCommands.lose(session);
     else if (session?.kind === "client") this.#sessions.detach(session, this.#turn.now);
   }
@@ -262,18 +259,18 @@ export class BrokerState {
     const session = this.#sessions.on(peer);
     if (session?.kind === "client") this.#clientCommands.forget(session);
     else if (session?.kind === "node") this.#nodeCommands.lose(session);
-    if (this.#cutOff.size < maxCutOff) {
-      const isNode = session?.kind === "node";
-      this.#cutOff.set(peer, isNode ? ErrorCode.InvalidNodeId : ErrorCode.InvalidClientId);
-    }
+    const isNode = session?.kind === "node";
+    this.#sessions.retire(peer, isNode ? ErrorCode.InvalidNodeId : ErrorCode.InvalidClientId);
   }
 
-  #refusedAsCutOff(peer: string, session: Session | undefined): boolean {
-    const code = this.#cutOff.size === 0 ? undefined : this.#cutOff.get(peer);
-    if (code === undefined || session !== undefined) return false;
-    this.#cutOff.delete(peer);
-    const error = errorObject(code, "Cut off: too much was waiting to be received. Connect again");
-    this.#turn.emit({ type: "reply", peer, shape: "dealer", message: failure(null, error) });
+  #refusedAsRetired({ peer, shape, message }: MessageEvent): boolean {
+    const code = this.#sessions.retiredCode(peer);
+    if (code === undefined || message.entries.some(isIntroduction)) return false;
+    const error = errorObject(
+      code,
+      "This connection's session is over. Connect again, and introduce yourself",
+    );
+    this.#turn.emit({ type: "reply", peer, shape, message: failure(null, error) });
     return true;
   }
 
@@ -293,11 +290,12 @@ export class BrokerState {
 
   /** What is looked after at intervals: nodes, sessions and records. */
   #sweep(now: number): void {
-    const { heartbeatMs, leaseMs, sessionTtlMs, resultTtlMs, replayMs, maxReplay } = this.#config;
+    const { heartbeatMs, leaseMs, stalledMs, sessionTtlMs, resultTtlMs, replayMs, maxReplay } = this.#config;
     this.#nextSweep = now + heartbeatMs;
     this.#pingNodes();
     for (const node of this.#sessions.nodes.values()) {
-      if (node.token === undefined && node.lastSeen + leaseMs <= now) this.#nodeCommands.lose(node);
+      const patience = node.token === undefined ? leaseMs : stalledMs;
+      if (node.lastSeen + patience <= now) this.#nodeCommands.lose(node);
     }
     for (const client of this.#sessions.clients.values()) {
       for (const task of client.expireAnswers(now - replayMs, maxReplay)) this.#tasks.remove(task);
@@ -330,6 +328,12 @@ export class BrokerState {
     this.#wakeAt = at;
     this.#turn.emit({ type: "wake", at });
   }
+}
+
+function isIntroduction(entry: Entry): boolean {
+  if (entry.kind !== "request") return false;
+  const { method } = entry.request;
+  return method === BrokerMethod.ClientConnect || method === BrokerMethod.NodeConnect;
 }
 
 function methodNotFound(method: string): Outcome {

@@ -125,7 +125,7 @@ export class ClientCommands {
     const params = read.taskParams("params");
     const own = read.has("task_id")
       ? checkId(readTaskId(read), ErrorCode.InvalidTaskId, "a task id")
-      : `${life.nextNumber()}`;
+      : config.newId();
     const id = `${owner.id}-${own}`;
     const known = tasks.get(id);
     if (known !== undefined) return this.#submittedAgain(known, owner, notify);
@@ -173,18 +173,18 @@ export class ClientCommands {
 
   #wait(command: Command, read: ParamReader): undefined {
     const { deadlines, life, turn } = this.#parts;
-    const task = this.#task(read.string("task_id"));
+    const task = this.#visibleTask(command, read);
     const { addressee, requestId } = command;
     const waiter: Waiter = { addressee, requestId, done: false };
-    if (read.has("timeout_ms")) {
+    if (read.has("timeout_ms") && task.settled === undefined) {
       deadlines.add(turn.now + read.count("timeout_ms"), { type: "waited", task, waiter });
     }
     life.wait(task, waiter);
     return undefined;
   }
 
-  #get(_command: Command, read: ParamReader): Outcome {
-    const task = this.#task(read.string("task_id"));
+  #get(command: Command, read: ParamReader): Outcome {
+    const task = this.#visibleTask(command, read);
     return {
       result: {
         task_id: task.id,
@@ -200,8 +200,8 @@ export class ClientCommands {
     };
   }
 
-  #stop(_command: Command, read: ParamReader): Outcome {
-    const task = this.#task(read.string("task_id"));
+  #stop(command: Command, read: ParamReader): Outcome {
+    const task = this.#visibleTask(command, read);
     this.#parts.life.stop(task);
     return { result: task.status };
   }
@@ -228,6 +228,15 @@ export class ClientCommands {
     const client = this.#client(command, read);
     const id = readTaskId(read);
     return this.#parts.tasks.get(`${client.id}-${id}`) ?? this.#task(id);
+  }
+
+  /** A submitted task, whose id is enough to see it, or an own call. */
+  #visibleTask({ session }: Command, read: ParamReader): Task {
+    const task = this.#task(read.string("task_id"));
+    if (!task.isSubmitted && task.owner !== session) {
+      throw new Refusal(ErrorCode.NotAllowed, `The task ${task.id} is another client's call`);
+    }
+    return task;
   }
 
   #task(id: string): Task {

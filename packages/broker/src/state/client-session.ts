@@ -37,11 +37,6 @@ export class ClientSession implements Addressee {
     this.lastSeen = turn.now;
   }
 
-  /** How many answers are kept for it. */
-  get unacknowledged(): number {
-    return this.#deliveries.size;
-  }
-
   attach(peer: string): void {
     this.peer = peer;
     this.#base = this.#sent;

@@ -12,6 +12,8 @@ export interface BrokerConfig {
   readonly heartbeatMs: number;
   /** How long a node without a connection of its own (protocol 1) keeps its tasks in silence. */
   readonly leaseMs: number;
+  /** How long a connected node may say nothing before it counts as stuck, and so as lost. */
+  readonly stalledMs: number;
   /** How long a client that is not connected keeps its session. */
   readonly sessionTtlMs: number;
   /** How long the outcome of a submitted task is kept. */

@@ -6,6 +6,7 @@ import {
   ErrorCode,
   type ErrorObject,
   errorObject,
+  isBrokerTask,
   isReservedMethod,
   type MethodDescription,
   type Outcome,
@@ -102,14 +103,14 @@ export class NodeCommands {
     }
     const descriptions = readMethods(read);
     const slots = read.count("slots");
-    const running = new Set(read.array("running"));
+    const running = readRunning(read);
     const node = new NodeSession(id, token, command.peer, turn);
     if (known !== undefined) this.#handOver(known, node, running);
     sessions.addNode(node);
     node.slots = slots;
     node.capacity = slots;
     scheduler.serve(node, descriptions);
-    const abort = [...running].filter((attemptId) => this.#attempt(node, String(attemptId)) === undefined);
+    const abort = [...running].filter((attemptId) => this.#attempt(node, attemptId) === undefined);
     const { epoch, heartbeatMs, leaseMs } = config;
     return {
       result: {
@@ -125,7 +126,7 @@ export class NodeCommands {
   }
 
   /** The same node on a new connection keeps what it still runs; the rest got lost on the old one. */
-  #handOver(before: NodeSession, after: NodeSession, running: ReadonlySet<unknown>): void {
+  #handOver(before: NodeSession, after: NodeSession, running: ReadonlySet<string>): void {
     const kept = before.tasks.toArray().filter((task) => running.has(task.attemptId));
     for (const task of kept) {
       before.tasks.delete(task);
@@ -167,7 +168,7 @@ export class NodeCommands {
     const task = this.#heldTask(command, read);
     const status = read.string("status");
     if (status === TaskStatus.Running) this.#parts.life.start(task);
-    else if (status === TaskStatus.Queued) this.#parts.life.putBack(task);
+    else if (status === TaskStatus.Queued) this.#handBack(task);
     else {
       throw new Refusal(
         ErrorCode.InvalidParams,
@@ -175,6 +176,13 @@ export class NodeCommands {
       );
     }
     return { result: true };
+  }
+
+  /** A node that hands back has less room than was thought: it gets nothing until it asks again. */
+  #handBack(task: Task): void {
+    const { node } = task;
+    if (node !== undefined) node.capacity = node.tasks.size - 1;
+    this.#parts.life.putBack(task);
   }
 
   #finished(command: Command, read: ParamReader): Outcome {
@@ -249,6 +257,20 @@ function unknownTask(id: string): Refusal {
   return new Refusal(ErrorCode.InvalidTaskId, `No task has the id ${describe(id)}`);
 }
 
+function readRunning(read: ParamReader): ReadonlySet<string> {
+  const running = new Set<string>();
+  for (const id of read.array("running")) {
+    if (typeof id !== "string") {
+      throw new Refusal(
+        ErrorCode.InvalidParams,
+        `Expected \`running\` to be attempt ids, got ${describe(id)}`,
+      );
+    }
+    running.add(id);
+  }
+  return running;
+}
+
 function readMethods(read: ParamReader): MethodDescription[] {
   return read.array("methods").map((method) => {
     const description = typeof method === "string" ? { name: method } : (method as MethodDescription | null);
@@ -261,7 +283,7 @@ function readMethods(read: ParamReader): MethodDescription[] {
         `Expected \`methods\` to be names or {name, params?}, got ${describe(method)}`,
       );
     }
-    if (isReservedMethod(name) || name.startsWith("broker.")) {
+    if (isReservedMethod(name) || isBrokerTask(name)) {
       throw new Refusal(
         ErrorCode.NotAllowed,
         `A node can't serve rpc.*, zerotask.* or broker.*, got ${describe(name)}`,

@@ -121,12 +121,15 @@ export class Scheduler {
     return Math.max(method.unservedSince, createdAt) + this.#options.graceMs <= this.#turn.now;
   }
 
-  /** The oldest tasks that wait, for nodes that have to be told again. */
+  /** Tasks that wait, for nodes that have to be told again. */
   *oldestWaiting(most: number): Generator<Task> {
     let count = 0;
     for (const method of this.#waiting) {
-      const task = method.head();
-      if (task !== undefined && !isBrokerTask(method.name) && count++ < most) yield task;
+      if (isBrokerTask(method.name)) continue;
+      for (const task of method) {
+        if (count++ >= most) return;
+        yield task;
+      }
     }
   }
 
@@ -156,7 +159,8 @@ export class Scheduler {
   #oldestFor(node: NodeSession): MethodQueue | undefined {
     let oldest: MethodQueue | undefined;
     let sequence = Number.POSITIVE_INFINITY;
-    for (const method of this.#waiting) {
+    const candidates = node.methods.size < this.#waiting.size ? node.methods : this.#waiting;
+    for (const method of candidates) {
       if (!method.nodes.has(node)) continue;
       const head = method.head();
       if (head !== undefined && head.sequence < sequence) {

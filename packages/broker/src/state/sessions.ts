@@ -1,9 +1,13 @@
 // Who is there: clients and nodes by their ids, and which of them is on which connection.
+import { ErrorCode } from "zerotask-core";
 import { ClientSession } from "./client-session.ts";
 import { NodeSession } from "./node-session.ts";
 import { LOCAL_PEER, type Turn } from "./turn.ts";
 
 export type Session = ClientSession | NodeSession;
+
+/** Most connections that are remembered as retired. */
+const maxRetired = 10_000;
 
 export class Sessions {
   readonly clients: Map<string, ClientSession> = new Map();
@@ -13,6 +17,8 @@ export class Sessions {
   /** The broker's own process, as the node that runs `broker.*` tasks. */
   readonly local: NodeSession;
   readonly #peers = new Map<string, Session>();
+  /** Connections that a session left, or was cut off from: what still comes from them must not run as a stranger's. */
+  readonly #retired = new Map<string, number>();
 
   constructor(turn: Turn, newId: () => string, newToken: () => string) {
     this.anonymous = new ClientSession(newId(), newToken(), turn);
@@ -33,9 +39,28 @@ export class Sessions {
 
   /** Moves a client to a connection. */
   attach(client: ClientSession, peer: string): void {
-    if (client.peer !== undefined) this.#peers.delete(client.peer);
+    if (client.peer !== undefined) this.retire(client.peer, ErrorCode.InvalidClientId);
     client.attach(peer);
     this.#peers.set(peer, client);
+    this.#retired.delete(peer);
+  }
+
+  /** Takes the session off this connection. All that it gets from now on, but for an introduction, is the error. */
+  retire(peer: string, code: number): void {
+    this.#peers.delete(peer);
+    this.#retired.delete(peer);
+    this.#retired.set(peer, code);
+    if (this.#retired.size > maxRetired) {
+      for (const oldest of this.#retired.keys()) {
+        this.#retired.delete(oldest);
+        break;
+      }
+    }
+  }
+
+  /** The error code that a retired connection is answered with. */
+  retiredCode(peer: string): number | undefined {
+    return this.#retired.get(peer);
   }
 
   addClient(client: ClientSession): void {
@@ -44,19 +69,24 @@ export class Sessions {
 
   addNode(node: NodeSession): void {
     this.nodes.set(node.id, node);
-    if (node.peer !== undefined) this.#peers.set(node.peer, node);
+    if (node.peer === undefined) return;
+    this.#peers.set(node.peer, node);
+    this.#retired.delete(node.peer);
   }
 
   /** The client is on no connection any more; it may come back. */
   detach(client: ClientSession, now: number): void {
-    if (client.peer !== undefined) this.#peers.delete(client.peer);
+    if (client.peer !== undefined) this.retire(client.peer, ErrorCode.InvalidClientId);
     client.peer = undefined;
     client.lastSeen = now;
   }
 
   remove(session: Session): void {
     if (session.peer !== undefined && this.#peers.get(session.peer) === session)
-      this.#peers.delete(session.peer);
+      this.retire(
+        session.peer,
+        session.kind === "client" ? ErrorCode.InvalidClientId : ErrorCode.InvalidNodeId,
+      );
     if (session.kind === "client") {
       session.isGone = true;
       session.peer = undefined;

@@ -124,6 +124,10 @@ export class TaskLife {
       return;
     }
     task.waiters ??= [];
+    // A session that lost its connection asks again under the same id, and gets one answer.
+    const same = task.waiters.find((other) => isSameRequest(other, waiter));
+    if (same !== undefined) same.done = true;
+    task.waiters = task.waiters.filter((other) => other !== same);
     task.waiters.push(waiter);
   }
 
@@ -161,6 +165,10 @@ export class TaskLife {
     method.unsettled--;
     if (method.unsettled === 0) this.#scheduler.release(method);
   }
+}
+
+function isSameRequest(one: Waiter, other: Waiter): boolean {
+  return one.addressee === other.addressee && one.requestId === other.requestId;
 }
 
 function answerWaiter(task: Task, waiter: Waiter): void {

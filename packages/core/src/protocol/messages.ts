@@ -1,5 +1,4 @@
 // The shapes of JSON-RPC 2.0 messages, and how to make them.
-import { ErrorCode } from "./error-codes.ts";
 
 /** `null` is a legal id (JSON-RPC 2.0, section 4): such a request is answered, with a null id. */
 export type RequestId = string | number | null;
@@ -65,8 +64,4 @@ export function respond(id: RequestId, outcome: Outcome): Response {
 
 export function outcomeOf(response: Response): Outcome {
   return "error" in response ? { error: response.error } : { result: response.result };
-}
-
-export function invalidParams(message: string): ErrorObject {
-  return errorObject(ErrorCode.InvalidParams, message);
 }

@@ -3,6 +3,8 @@
 export interface Connection {
   /** Queues one JSON text; all that a tick queues leaves as one message. */
   send(text: string): void;
+  /** From now on no message has more entries or bytes, but for one that has a single entry. */
+  limit(limits: { readonly entries: number; readonly bytes: number }): void;
   /** What is queued still gets sent if that can be done soon. No handler is called any more. */
   close(): void;
 }

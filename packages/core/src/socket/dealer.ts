@@ -15,7 +15,7 @@ class DealerConnection implements Connection {
   readonly #handlers: ConnectionHandlers;
   readonly #outbox = new Outbox();
   #isScheduled = false;
-  #isSending = false;
+  #sending: Promise<void> | undefined;
   #closed = false;
 
   constructor(endpoint: string, handlers: ConnectionHandlers) {
@@ -26,6 +26,7 @@ class DealerConnection implements Connection {
       linger: lingerMs,
       ...heartbeat,
     });
+    if (endpoint.includes("[")) this.#socket.ipv6 = true;
     const lost = (): void => this.#lose();
     this.#socket.events.on("disconnect", lost);
     this.#socket.events.on("close", lost);
@@ -38,7 +39,7 @@ class DealerConnection implements Connection {
 
   send(text: string): void {
     this.#outbox.push(text);
-    if (this.#isSending) return;
+    if (this.#sending !== undefined) return;
     if (this.#outbox.isFull) {
       void this.#flush();
     } else if (!this.#isScheduled) {
@@ -47,12 +48,24 @@ class DealerConnection implements Connection {
     }
   }
 
+  limit(limits: { readonly entries: number; readonly bytes: number }): void {
+    this.#outbox.limit(limits);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // What is queued for this tick leaves first.
-    if (this.#isScheduled) setImmediate(() => this.#socket.close());
-    else this.#socket.close();
+    // What is queued leaves first, if that can be done soon.
+    const close = (): void => this.#socket.close();
+    if (this.#outbox.isEmpty) {
+      close();
+      return;
+    }
+    const timer = setTimeout(close, lingerMs);
+    void this.#flush().finally(() => {
+      clearTimeout(timer);
+      close();
+    });
   }
 
   #lose(): void {
@@ -61,10 +74,16 @@ class DealerConnection implements Connection {
     this.#handlers.onLost();
   }
 
-  async #flush(): Promise<void> {
+  /** One at a time: a ZeroMQ socket takes one send at a time. */
+  #flush(): Promise<void> {
     this.#isScheduled = false;
-    if (this.#isSending) return;
-    this.#isSending = true;
+    this.#sending ??= this.#sendAll().finally(() => {
+      this.#sending = undefined;
+    });
+    return this.#sending;
+  }
+
+  async #sendAll(): Promise<void> {
     try {
       while (!this.#outbox.isEmpty) {
         const { text, count } = this.#outbox.peek();
@@ -74,7 +93,6 @@ class DealerConnection implements Connection {
     } catch {
       // The socket was closed: what was not sent is sent again on the next connection by who owns it.
     }
-    this.#isSending = false;
   }
 
   async #receive(): Promise<void> {

@@ -97,6 +97,8 @@ export class Link<Welcome> {
     clearTimeout(this.#timer);
     this.#ready = true;
     this.#failures = 0;
+    const { limits } = response.result as { limits?: { batch: number; message_bytes: number } };
+    if (limits !== undefined) this.#connection?.limit({ entries: limits.batch, bytes: limits.message_bytes });
     this.#handlers.onReady(response.result as Welcome);
   }
 

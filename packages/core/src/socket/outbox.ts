@@ -10,6 +10,14 @@ export class Outbox {
   #texts: string[] = [];
   #next = 0;
   #length = 0;
+  #maxEntries = maxEntries;
+  #maxLength = maxLength;
+
+  /** Keeps messages within what the peer takes. A UTF-16 unit may become three bytes. */
+  limit({ entries, bytes }: { readonly entries: number; readonly bytes: number }): void {
+    this.#maxEntries = Math.min(maxEntries, entries);
+    this.#maxLength = Math.min(maxLength, Math.floor(bytes / 3) - this.#maxEntries - 2);
+  }
 
   get isEmpty(): boolean {
     return this.#next === this.#texts.length;
@@ -33,12 +41,12 @@ export class Outbox {
   /** The next message: one text as it is, several as a JSON array. Stays in the outbox until `drop`ped. */
   peek(): { readonly text: string; readonly count: number } {
     const start = this.#next;
-    const limit = Math.min(this.#texts.length, start + maxEntries);
+    const limit = Math.min(this.#texts.length, start + this.#maxEntries);
     let end = start + 1;
     let length = this.#texts[start]?.length ?? 0;
     while (end < limit) {
       length += this.#texts[end]?.length ?? 0;
-      if (length > maxLength) break;
+      if (length > this.#maxLength) break;
       end++;
     }
     if (end === start + 1) return { text: this.#texts[start] ?? "", count: 1 };

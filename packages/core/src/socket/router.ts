@@ -97,11 +97,6 @@ export class RouterSocket {
     this.#schedule(channel);
   }
 
-  /** Forgets what waits for a peer. */
-  dropOutbox(peer: string): void {
-    this.#channels.delete(peer);
-  }
-
   /** Sends what can be sent at once, and closes. */
   async close(): Promise<void> {
     if (this.#socket.closed) return;

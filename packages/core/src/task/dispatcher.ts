@@ -80,10 +80,6 @@ export class Dispatcher {
     return names;
   }
 
-  has(name: string): boolean {
-    return this.#methods.has(name);
-  }
-
   /** What is served now. */
   methods(): MethodDescription[] {
     return Array.from(this.#methods, ([name, { params }]) =>
@@ -162,10 +158,9 @@ export function encodeResponse(response: Response): string {
   try {
     const text = JSON.stringify(result);
     if (text !== undefined) return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${text}}`;
-    return encodeUnsendable(id, "TypeError", `JSON has no ${typeof result}`);
+    return encodeUnsendable(id, "TypeError", `JSON has nothing for this ${typeof result}`);
   } catch (error) {
-    const { name, message } = error as Error;
-    return encodeUnsendable(id, name, message);
+    return encodeUnsendable(id, "TypeError", errorToWire(error).message);
   }
 }
 

@@ -52,6 +52,8 @@ export const patienceMs = 10;
 /** As many tasks may wait here as should have begun after this time, going by the mean run time. */
 const waitMs = 5;
 const smoothing = 0.1;
+/** No capacity: another one has to be told as soon as there is room. */
+const handedBack = -1;
 
 export class NodeState {
   readonly #options: NodeStateOptions;
@@ -175,7 +177,8 @@ export class NodeState {
     for (const held of this.#waiting.values()) {
       if (held.since > due) break;
       this.#waiting.delete(held.assignment);
-      this.#setCapacity(this.#options.slots);
+      // The broker gives this node nothing more until it asks again, when a task has ended.
+      this.#capacity = handedBack;
       this.#effects.push({ type: "hand-back", assignment: held.assignment });
     }
     const next = this.#nextDue();
@@ -202,6 +205,10 @@ export class NodeState {
   #adaptCapacity(meanRunMs: number): void {
     const { slots, prefetch } = this.#options;
     const fitting = Math.min(prefetch, Math.floor((slots * waitMs) / Math.max(meanRunMs, 0.001)));
+    if (this.#capacity === handedBack) {
+      this.#setCapacity(slots);
+      return;
+    }
     const waiting = this.#capacity - slots;
     if (fitting === waiting || (fitting < prefetch && fitting < waiting * 2 && fitting * 2 > waiting)) return;
     this.#setCapacity(slots + fitting);
