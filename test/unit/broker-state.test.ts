@@ -481,3 +481,17 @@ it("answers a wait that is asked again on a new connection once", () => {
   const answers = sends(broker.from("n", answer("c-1#1", 11)));
   expect(answers).toMatchObject([{ peer: "c", message: { id: 5 } }]);
 });
+
+it("does not let stopped tasks pile up behind one that waits", () => {
+  const broker = machine();
+  broker.client("c");
+  broker.from("c", newTask("first"));
+  for (let i = 0; i < 5_000; i++) {
+    broker.from("c", newTask(`${i}`, { discard: true }));
+    broker.from("c", call("zerotask.broker.client_task_stop", 1, [`c-${i}`]));
+  }
+  expect(broker.counts.tasks).toBe(1);
+  expect(sends(broker.node("n", ["add"], 10)).slice(1)).toEqual([
+    send("n", { method: "add", params: [1], id: "c-first#1" }),
+  ]);
+});

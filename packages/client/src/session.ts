@@ -19,7 +19,6 @@ import {
   randomToken,
   request,
   TooLargeError,
-  type ZeroTaskError,
 } from "zerotask-core";
 import type { ResolvedClientOptions } from "./options.ts";
 
@@ -63,7 +62,7 @@ export class Session {
   #isClosed = false;
   #closing: Promise<void> | undefined;
   #downSince = 0;
-  #downReason: ZeroTaskError | undefined;
+  #downReason: Error | undefined;
   #patience: NodeJS.Timeout | undefined;
   #maxMessageBytes = defaultLimits.maxMessageBytes;
   #received = 0;
@@ -178,11 +177,13 @@ export class Session {
     this.#acknowledged = 0;
     clearTimeout(this.#patience);
     this.#patience = undefined;
-    for (const [, { text }] of this.#pending) this.#link.send(text);
+    const unanswered = [...this.#pending];
+    // Tasks that a restarted broker lost are there again before anything asks for them.
     if (!this.#isClosed) this.#handlers.onReady();
+    for (const [, { text }] of unanswered) this.#link.send(text);
   }
 
-  #onDown(reason: ZeroTaskError | undefined): void {
+  #onDown(reason: Error | undefined): void {
     // The first failure of several begins the outage.
     if (this.#patience === undefined) this.#downSince = performance.now();
     this.#downReason = reason;

@@ -39,13 +39,13 @@ export class TaskTracker {
     const id = `${this.#session.clientId}-${number}`;
     const task = new OwnTask(id, this.#session);
     const submission = { method, params, task_id: `${number}`, options: { notify: true } };
-    task.submit = () =>
-      this.#session.request(BrokerMethod.ClientNewTask, submission).then(
+    task.submit = (isPatient) =>
+      this.#session.request(BrokerMethod.ClientNewTask, submission, this.#session.nextId(), isPatient).then(
         () => task.onAccepted(),
         (error: Error) => this.#fail(task, error),
       );
     this.#submitted.set(id, task);
-    void task.submit();
+    void task.submit(false);
     return task;
   }
 
@@ -71,7 +71,12 @@ export class TaskTracker {
 
   /** A broker that was restarted may not know the tasks any more; one that does takes the same id as the same task. */
   submitAgain(): void {
-    for (const task of this.#submitted.values()) if (task.isAccepted) void task.submit();
+    for (const task of this.#submitted.values()) {
+      if (!task.isAccepted) continue;
+      // It was accepted before: no outage, however long, makes it fail.
+      task.isAccepted = false;
+      void task.submit(true);
+    }
   }
 
   close(): void {
@@ -95,7 +100,7 @@ class OwnTask implements TrackedTask {
   #reject: (error: Error) => void = () => undefined;
   #finalStatus: TaskStatus | undefined;
   #failure: Error | undefined;
-  submit: () => Promise<void> = () => Promise.resolve();
+  submit: (isPatient: boolean) => Promise<void> = () => Promise.resolve();
   isAccepted = false;
 
   constructor(id: string, session: Session) {

@@ -3,6 +3,8 @@ import { Deque, TaskStatus } from "zerotask-core";
 import type { NodeSession } from "./node-session.ts";
 import type { Task } from "./task.ts";
 
+const minCompaction = 1_024;
+
 export class MethodQueue {
   readonly name: string;
   readonly nodes: Set<NodeSession> = new Set();
@@ -20,6 +22,8 @@ export class MethodQueue {
   }
 
   push(task: Task): void {
+    // Entries of settled tasks are passed over at the head; behind a head that waits they must not pile up.
+    if (this.#waiting.size > minCompaction && this.#waiting.size > this.unsettled * 2) this.#compact();
     task.inQueue = true;
     this.#waiting.push(task);
   }
@@ -53,6 +57,13 @@ export class MethodQueue {
     for (const tasks of [this.#returned, this.#waiting]) {
       for (const task of tasks) if (task.status === TaskStatus.Queued) yield task;
     }
+  }
+
+  #compact(): void {
+    this.#waiting.retain((task) => {
+      task.inQueue = task.status === TaskStatus.Queued;
+      return task.inQueue;
+    });
   }
 
   #first(): Task | undefined {

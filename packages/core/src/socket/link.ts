@@ -1,10 +1,10 @@
 // Keeps one introduced connection to a broker: dials, introduces itself first, and dials again when it is lost.
-import { errorFromWire, type ZeroTaskError } from "../errors.ts";
+import { errorFromWire } from "../errors.ts";
 import { decode, type Entry } from "../protocol/decode.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { trustingLimits } from "../protocol/limits.ts";
 import { type Request, type Response, request } from "../protocol/messages.ts";
-import type { Connection, Dial } from "./connection.ts";
+import type { Connection, ConnectionHandlers, Dial } from "./connection.ts";
 
 export interface LinkOptions {
   readonly endpoint: string;
@@ -18,7 +18,7 @@ export interface LinkHandlers<Welcome> {
   onReady(welcome: Welcome): void;
   onEntries(entries: readonly Entry[]): void;
   /** Not connected any more, or the attempt failed. The link goes on trying. */
-  onDown(reason: ZeroTaskError | undefined): void;
+  onDown(reason: Error | undefined): void;
 }
 
 const introductionId = "introduction";
@@ -47,8 +47,7 @@ export class Link<Welcome> {
   /** Dials now. */
   open(): void {
     if (this.#closed || this.#connection !== undefined) return;
-    const { endpoint, dial } = this.#options;
-    const connection: Connection = dial(endpoint, {
+    const connection: Connection | undefined = this.#tryToDial({
       onMessage: (bytes) => {
         if (this.#connection === connection) this.#onMessage(bytes);
       },
@@ -56,10 +55,22 @@ export class Link<Welcome> {
         if (this.#connection === connection) this.#redial(undefined);
       },
     });
+    if (connection === undefined) return;
     this.#connection = connection;
     const { method, params } = this.#handlers.introduction();
     connection.send(JSON.stringify(request(method, params, introductionId)));
     this.#timer = setTimeout(() => this.#redial(undefined), introductionTimeoutMs);
+  }
+
+  /** What ZeroMQ itself refuses, such as a host that is no host, is an outage like any other. */
+  #tryToDial(handlers: ConnectionHandlers): Connection | undefined {
+    const { endpoint, dial } = this.#options;
+    try {
+      return dial(endpoint, handlers);
+    } catch (error) {
+      this.#redial(error as Error);
+      return undefined;
+    }
   }
 
   /** Sends one JSON text. @returns false when there is no introduced connection: nothing was sent */
@@ -102,7 +113,7 @@ export class Link<Welcome> {
     this.#handlers.onReady(response.result as Welcome);
   }
 
-  #redial(reason: ZeroTaskError | undefined): void {
+  #redial(reason: Error | undefined): void {
     clearTimeout(this.#timer);
     this.#connection?.close();
     this.#connection = undefined;
