@@ -238,3 +238,12 @@ it("exits by itself once a client is closed", async () => {
   const [code] = await once(child, "exit", { signal: AbortSignal.timeout(10_000) });
   expect(code).toBe(0);
 });
+
+it("gives no session to a connection whose routing id a peer chose: another could choose it too", async () => {
+  const { requestEndpoint } = await startBroker();
+  const peer = rawDealer(requestEndpoint, { routingId: "chosen" });
+  const hello = { protocol: 2, client_id: "me", token: "secret" };
+  expect(
+    await peer.ask({ jsonrpc: "2.0", method: "zerotask.broker.client_connect", params: hello, id: 1 }),
+  ).toMatchObject({ error: { code: -32070 } });
+});

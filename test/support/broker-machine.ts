@@ -35,6 +35,7 @@ export function machine(config: Partial<BrokerConfig> = {}): Machine {
     maxResultBytes: 1_000_000,
     replayMs: 60_000,
     maxReplay: 100,
+    maxReplayBytes: 1_000_000,
     redeliveries: 3,
     maxTasks: 1_000,
     maxSessions: 100,
@@ -48,7 +49,17 @@ export function machine(config: Partial<BrokerConfig> = {}): Machine {
   const from: Machine["from"] = (peer, message, shape = "dealer") => {
     const bytes = Buffer.from(JSON.stringify(message));
     const decoded: Decoded = decode(bytes, defaultLimits);
-    return state.handle({ type: "message", peer, shape, message: decoded, bytes: bytes.byteLength }, now);
+    return state.handle(
+      {
+        type: "message",
+        peer,
+        shape,
+        mayHaveSession: shape === "dealer",
+        message: decoded,
+        bytes: bytes.byteLength,
+      },
+      now,
+    );
   };
   const introduce = (peer: string, method: string, params: object): Effect[] =>
     from(peer, {

@@ -12,7 +12,10 @@ export interface RawPeer {
   ask(message: unknown): Promise<unknown>;
 }
 
-export function rawDealer(endpoint: string, options: { receiveHighWaterMark?: number } = {}): RawPeer {
+export function rawDealer(
+  endpoint: string,
+  options: { receiveHighWaterMark?: number; routingId?: string } = {},
+): RawPeer {
   return wrap(new Dealer({ linger: 0, receiveTimeout, ...options }), endpoint);
 }
 

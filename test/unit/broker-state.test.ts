@@ -495,3 +495,42 @@ it("does not let stopped tasks pile up behind one that waits", () => {
     send("n", { method: "add", params: [1], id: "c-first#1" }),
   ]);
 });
+
+it('takes the ids 1 and "1" for two requests', () => {
+  const broker = machine();
+  broker.client("c");
+  broker.node("n", ["add"], 5);
+  const assigned = sends(broker.from("c", [call("add", 1), call("add", "1")]));
+  expect(assigned).toEqual([
+    send("n", { method: "add", id: "c-1#1" }),
+    send("n", { method: "add", id: 'c-"1"#1' }),
+  ]);
+  expect(broker.from("n", answer('c-"1"#1', "text"))).toEqual([send("c", { id: "1", result: "text" })]);
+});
+
+it("keeps answers that are not acknowledged within their bounds", () => {
+  const broker = machine({ maxReplay: 10, maxReplayBytes: 5_000 });
+  broker.client("c");
+  broker.node("n", ["add"], 5);
+  for (let i = 0; i < 20; i++) {
+    broker.from("c", call("add", i));
+    broker.from("n", answer(`c-${i}#1`, "x"));
+  }
+  expect(broker.counts.tasks).toBe(10);
+  broker.from("c", call("add", 100));
+  broker.from("n", answer("c-100#1", "x".repeat(4_900)));
+  expect(broker.counts.tasks).toBeLessThanOrEqual(2);
+});
+
+it("gives each call one grace, however often nodes come and go", () => {
+  const broker = machine({ heartbeatMs: 1_000_000 });
+  broker.client("c");
+  broker.from("c", call("add", 1));
+  for (let i = 0; i < 5; i++) {
+    broker.after(1_000);
+    broker.node("n", ["add"], 0);
+    broker.lost("n");
+  }
+  const failed = (ms: number): number => sends(broker.after(ms)).length;
+  expect([failed(4_999), failed(1)]).toEqual([0, 1]);
+});

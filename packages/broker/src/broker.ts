@@ -63,7 +63,9 @@ export class Broker {
     this.#router = new RouterSocket(this.#options, {
       onMessage: (peer, shape, body) => {
         const message = body === undefined ? wrongFrames() : decode(body, limits);
-        this.#handle({ type: "message", peer, shape, message, bytes: body?.byteLength ?? 0 });
+        const mayHaveSession = shape === "dealer" && isGenerated(peer);
+        const bytes = body?.byteLength ?? 0;
+        this.#handle({ type: "message", peer, shape, mayHaveSession, message, bytes });
       },
       onPeerLost: (peer) => {
         logger.debug({ peer }, "peer lost");
@@ -158,7 +160,8 @@ export class Broker {
         bytes.byteLength <= most
           ? decode(bytes, this.#options)
           : tooLarge(response.id, most, bytes.byteLength);
-      this.#handle({ type: "message", peer: LOCAL_PEER, shape: "dealer", message, bytes: bytes.byteLength });
+      const from = { peer: LOCAL_PEER, shape: "dealer", mayHaveSession: true } as const;
+      this.#handle({ type: "message", ...from, message, bytes: bytes.byteLength });
     });
   }
 
@@ -187,6 +190,11 @@ export class Broker {
 function tooLarge(id: RequestId, most: number, got: number): Decoded {
   const error = errorObject(ErrorCode.TooLarge, `Expected a result of at most ${most} bytes, got ${got}`);
   return { batch: false, entries: [{ kind: "response", response: failure(id, error) }] };
+}
+
+/** Routing ids that a ROUTER makes up begin with a zero byte; no peer can choose such a one. */
+function isGenerated(peer: string): boolean {
+  return peer.charCodeAt(0) === 0;
 }
 
 function wrongFrames(): Decoded {

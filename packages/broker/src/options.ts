@@ -46,6 +46,8 @@ export interface BrokerOptions extends Partial<MessageLimits> {
   readonly replayMs?: number;
   /** Most such answers of one client. @default 20,000 */
   readonly maxReplay?: number;
+  /** Most bytes of such answers of one client. @default 64 MiB */
+  readonly maxReplayBytes?: number;
   /** How often a task may lose its node before it fails. @default 3 */
   readonly redeliveries?: number;
   /** Most unsettled tasks. @default 4,000,000 */
@@ -76,6 +78,7 @@ const defaults = {
   maxResultBytes: 256 * MiB,
   replayMs: 60_000,
   maxReplay: 20_000,
+  maxReplayBytes: 64 * MiB,
   redeliveries: 3,
   maxTasks: 4_000_000,
   maxSessions: 100_000,

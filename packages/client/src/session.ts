@@ -46,8 +46,9 @@ export interface SessionHandlers {
   onReady(): void;
 }
 
-/** So many answers are acknowledged at once, or those of this time: until then the broker keeps them. */
+/** So many answers, or so many bytes of them, are acknowledged at once, or those of this time: until then the broker keeps them. */
 const ackCount = 500;
+const ackBytes = 1024 * 1024;
 const ackMs = 1_000;
 
 export class Session {
@@ -67,6 +68,7 @@ export class Session {
   #maxMessageBytes = defaultLimits.maxMessageBytes;
   #received = 0;
   #acknowledged = 0;
+  #unacknowledgedBytes = 0;
   #ack: NodeJS.Timeout | undefined;
   #onDrained: (() => void) | undefined;
 
@@ -82,7 +84,7 @@ export class Session {
           params: { protocol: PROTOCOL_VERSION, client_id: this.clientId, token: this.#token },
         }),
         onReady: (welcome) => this.#onReady(welcome),
-        onEntries: (entries) => this.#onEntries(entries),
+        onEntries: (entries, bytes) => this.#onEntries(entries, bytes),
         onDown: (reason) => this.#onDown(reason),
       },
     );
@@ -230,14 +232,16 @@ export class Session {
     for (const [, { reject }] of pending) reject(makeError());
   }
 
-  #onEntries(entries: readonly Entry[]): void {
+  #onEntries(entries: readonly Entry[], bytes: number): void {
+    this.#unacknowledgedBytes += bytes;
     for (const entry of entries) {
       if (entry.kind === "response") this.#onResponse(entry.response);
       else if (entry.kind === "request" && entry.request.method === Push.TaskSettled) {
         this.#handlers.onTaskSettled(entry.request.params);
       }
     }
-    if (this.#received - this.#acknowledged >= ackCount) this.#acknowledge();
+    const isDue = this.#received - this.#acknowledged >= ackCount || this.#unacknowledgedBytes >= ackBytes;
+    if (isDue) this.#acknowledge();
     else if (this.#received > this.#acknowledged) this.#ack ??= setTimeout(() => this.#acknowledge(), ackMs);
   }
 
@@ -257,6 +261,7 @@ export class Session {
     clearTimeout(this.#ack);
     this.#ack = undefined;
     this.#acknowledged = this.#received;
+    this.#unacknowledgedBytes = 0;
     this.#link.send(JSON.stringify(notification(BrokerMethod.ClientAck, { received: this.#received })));
   }
 }

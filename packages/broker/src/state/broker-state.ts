@@ -68,7 +68,7 @@ export class BrokerState {
       graceMs: config.graceMs,
       local: this.#sessions.local,
     });
-    this.#life = new TaskLife(this.#turn, this.#tasks, this.#scheduler, config.redeliveries);
+    this.#life = new TaskLife(this.#turn, this.#tasks, this.#scheduler, config);
     const parts = {
       turn: this.#turn,
       config,
@@ -125,13 +125,13 @@ export class BrokerState {
   }
 
   #onMessage(event: MessageEvent): void {
-    const { peer, shape, message, bytes } = event;
-    const session = shape === "dealer" ? this.#sessions.on(peer) : undefined;
+    const { peer, shape, mayHaveSession, message, bytes } = event;
+    const session = mayHaveSession ? this.#sessions.on(peer) : undefined;
     if (session === undefined && this.#refusedAsRetired(event)) return;
     const group = session === undefined ? new ReplyGroup(this.#turn, peer, shape, message.batch) : undefined;
     if (session !== undefined) session.lastSeen = this.#turn.now;
     const each = Math.ceil(bytes / message.entries.length);
-    const from = { peer, session, canReceivePushes: shape === "dealer", bytes: each };
+    const from = { peer, session, mayHaveSession, bytes: each };
     for (const entry of message.entries) {
       if (entry.kind === "response" && session !== undefined) {
         if (session.kind === "node") this.#nodeCommands.answer(session, entry.response, each);
@@ -158,7 +158,7 @@ export class BrokerState {
   #onRequest(
     request: Request,
     addressee: Addressee,
-    from: Pick<Command, "peer" | "session" | "canReceivePushes" | "bytes">,
+    from: Pick<Command, "peer" | "session" | "mayHaveSession" | "bytes">,
   ): void {
     const id = request.id ?? null;
     if (isReservedMethod(request.method)) {
@@ -184,7 +184,7 @@ export class BrokerState {
 
   /** A call of a session. The same id is the same task, however often it is sent. */
   #call(request: Request, requestId: RequestId, owner: Extract<Session, { kind: "client" }>): void {
-    const id = `${owner.id}-${requestId}`;
+    const id = `${owner.id}-${keyOf(requestId)}`;
     const known = this.#tasks.getFor(owner, id);
     if (known !== undefined) {
       if (known.owner !== owner || known.retention !== "replay") {
@@ -284,13 +284,13 @@ export class BrokerState {
   }
 
   #onUnserved({ task }: Extract<Due, { type: "unserved" }>): void {
-    if (task.status !== TaskStatus.Queued || !this.#scheduler.isUnserved(task)) return;
+    if (task.status !== TaskStatus.Queued || !this.#scheduler.endGrace(task)) return;
     this.#life.settle(task, TaskStatus.Failed, methodNotFound(task.method.name), 0);
   }
 
   /** What is looked after at intervals: nodes, sessions and records. */
   #sweep(now: number): void {
-    const { heartbeatMs, leaseMs, stalledMs, sessionTtlMs, resultTtlMs, replayMs, maxReplay } = this.#config;
+    const { heartbeatMs, leaseMs, stalledMs, sessionTtlMs, resultTtlMs, replayMs } = this.#config;
     this.#nextSweep = now + heartbeatMs;
     this.#pingNodes();
     for (const node of this.#sessions.nodes.values()) {
@@ -298,7 +298,7 @@ export class BrokerState {
       if (node.lastSeen + patience <= now) this.#nodeCommands.lose(node);
     }
     for (const client of this.#sessions.clients.values()) {
-      for (const task of client.expireAnswers(now - replayMs, maxReplay)) this.#tasks.remove(task);
+      this.#life.expireAnswers(client, now - replayMs);
       const ttl = client.token === undefined ? resultTtlMs : sessionTtlMs;
       if (client.lastSeen + ttl > now) continue;
       if (client.peer === undefined) {
@@ -328,6 +328,13 @@ export class BrokerState {
     this.#wakeAt = at;
     this.#turn.emit({ type: "wake", at });
   }
+}
+
+/** The ids 1 and "1" are two requests: a string that could be a number is quoted. */
+function keyOf(requestId: RequestId): string {
+  const isAmbiguous =
+    typeof requestId === "string" && requestId.trim() !== "" && !Number.isNaN(Number(requestId));
+  return isAmbiguous ? JSON.stringify(requestId) : String(requestId);
 }
 
 function isIntroduction(entry: Entry): boolean {

@@ -261,10 +261,10 @@ export function readProtocol(command: Command, read: ParamReader): number | unde
       `Expected \`protocol\` to be ${PROTOCOL_VERSION}, got ${describe(protocol)}`,
     );
   }
-  if (!command.canReceivePushes) {
+  if (!command.mayHaveSession) {
     throw new Refusal(
       ErrorCode.NotAllowed,
-      "A session with a protocol needs a DEALER socket, got a REQ socket",
+      "Expected a DEALER socket without a routing id of its own, got another",
     );
   }
   if (command.session !== undefined) {

@@ -29,6 +29,8 @@ export class ClientSession implements Addressee {
   /** Responses sent so far, and as many as had been sent when this connection began. */
   #sent = 0;
   #base = 0;
+  /** Bytes of the answers that are kept. */
+  #bytes = 0;
 
   constructor(id: string, token: string | undefined, turn: Turn) {
     this.id = id;
@@ -53,6 +55,7 @@ export class ClientSession implements Addressee {
     this.deliver(response);
     this.#deliveries.push({ task, number: this.#sent, at: this.#turn.now });
     task.deliveryNumber = this.#sent;
+    this.#bytes += task.settled?.bytes ?? 0;
   }
 
   /**
@@ -64,9 +67,9 @@ export class ClientSession implements Addressee {
     return this.#release(({ number }) => number <= this.#base + count);
   }
 
-  /** Gives up answers from before `time`, and the oldest over `most`. */
-  expireAnswers(time: number, most: number): Task[] {
-    return this.#release(({ at }) => at < time || this.#deliveries.size > most);
+  /** Gives up answers from before `time`, and the oldest over a number or a size. */
+  expireAnswers(time: number, most: number, mostBytes: number): Task[] {
+    return this.#release(({ at }) => at < time || this.#deliveries.size > most || this.#bytes > mostBytes);
   }
 
   /** Gives up all answers that it may not have received. */
@@ -78,6 +81,7 @@ export class ClientSession implements Addressee {
     const released: Task[] = [];
     for (let first = this.#deliveries.peek(); first && condition(first); first = this.#deliveries.peek()) {
       this.#deliveries.shift();
+      this.#bytes -= first.task.settled?.bytes ?? 0;
       // One that was delivered again stands further back in the queue, too.
       if (first.task.deliveryNumber === first.number) released.push(first.task);
     }

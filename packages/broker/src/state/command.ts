@@ -6,8 +6,8 @@ import type { Session } from "./sessions.ts";
 /** One request to the broker itself. */
 export interface Command {
   readonly peer: string;
-  /** A REQ peer can't be pushed anything, so it can't have a session of its own. */
-  readonly canReceivePushes: boolean;
+  /** Whether this connection is of a kind that sessions can be on. */
+  readonly mayHaveSession: boolean;
   /** The session on this connection, if any. */
   readonly session: Session | undefined;
   readonly addressee: Addressee;

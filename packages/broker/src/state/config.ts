@@ -24,6 +24,7 @@ export interface BrokerConfig {
   /** How long, and how many for each session, answers are kept that a client has not acknowledged. */
   readonly replayMs: number;
   readonly maxReplay: number;
+  readonly maxReplayBytes: number;
   /** How often a task may lose its node before it fails. */
   readonly redeliveries: number;
   /** How many tasks may be unsettled. */

@@ -7,6 +7,8 @@ export type BrokerEvent =
       readonly type: "message";
       readonly peer: string;
       readonly shape: Shape;
+      /** A REQ peer can't be pushed anything, and a routing id that a peer chose may be chosen by another. */
+      readonly mayHaveSession: boolean;
       readonly message: Decoded;
       readonly bytes: number;
     }

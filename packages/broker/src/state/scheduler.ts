@@ -106,7 +106,11 @@ export class Scheduler {
   /** A node that asks for tasks came (+1) or went (−1): while there is one, any method may be served. */
   countAskingNodes(change: number): void {
     this.#askingNodes += change;
-    if (this.#askingNodes === 0) for (const method of this.#waiting) this.#armGrace(method);
+    if (this.#askingNodes > 0) return;
+    for (const method of this.#waiting) {
+      if (method.nodes.size === 0) method.unservedSince = this.#turn.now;
+      this.#armGrace(method);
+    }
   }
 
   /** The node takes no more tasks. */
@@ -115,10 +119,14 @@ export class Scheduler {
     this.#freed.delete(node);
   }
 
-  /** Whether a call of this method has waited long enough for a node that serves it. */
-  isUnserved({ method, createdAt }: Task): boolean {
+  /** A call's grace is over: tells whether no node served its method all that time. */
+  endGrace(task: Task): boolean {
+    task.hasGrace = false;
+    const { method, createdAt } = task;
     if (method.nodes.size > 0 || this.#askingNodes > 0) return false;
-    return Math.max(method.unservedSince, createdAt) + this.#options.graceMs <= this.#turn.now;
+    if (Math.max(method.unservedSince, createdAt) + this.#options.graceMs <= this.#turn.now) return true;
+    this.#armGraceOf(task);
+    return false;
   }
 
   /** Tasks that wait, for nodes that have to be told again. */
@@ -203,8 +211,11 @@ export class Scheduler {
   }
 
   #armGraceOf(task: Task): void {
-    if (task.isSubmitted) return;
-    this.#deadlines.add(this.#turn.now + this.#options.graceMs, { type: "unserved", task });
+    // One deadline for each task: should nodes come and go meanwhile, it is set anew when it is due.
+    if (task.isSubmitted || task.hasGrace) return;
+    task.hasGrace = true;
+    const since = Math.max(task.method.unservedSince, task.createdAt);
+    this.#deadlines.add(since + this.#options.graceMs, { type: "unserved", task });
   }
 }
 

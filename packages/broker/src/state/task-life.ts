@@ -10,25 +10,34 @@ import {
   respond,
   TaskStatus,
 } from "zerotask-core";
+import type { ClientSession } from "./client-session.ts";
 import type { MethodQueue } from "./method-queue.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { type NewTask, Task, type Waiter } from "./task.ts";
 import type { TaskTable } from "./task-table.ts";
 import type { Turn } from "./turn.ts";
 
+export interface LifeBounds {
+  /** How often a task may lose its node before it fails. */
+  readonly redeliveries: number;
+  /** How many answers of one client are kept until it acknowledges them, and their bytes. */
+  readonly maxReplay: number;
+  readonly maxReplayBytes: number;
+}
+
 export class TaskLife {
   readonly #turn: Turn;
   readonly #tasks: TaskTable;
   readonly #scheduler: Scheduler;
-  readonly #redeliveries: number;
+  readonly #bounds: LifeBounds;
   #sequence = 0;
   #unsettled = 0;
 
-  constructor(turn: Turn, tasks: TaskTable, scheduler: Scheduler, redeliveries: number) {
+  constructor(turn: Turn, tasks: TaskTable, scheduler: Scheduler, bounds: LifeBounds) {
     this.#turn = turn;
     this.#tasks = tasks;
     this.#scheduler = scheduler;
-    this.#redeliveries = redeliveries;
+    this.#bounds = bounds;
   }
 
   get unsettled(): number {
@@ -84,14 +93,22 @@ export class TaskLife {
     const { settled, addressee, owner } = task;
     if (settled === undefined || addressee === undefined) return;
     const response = respond(task.requestId, settled.outcome);
-    if (task.retention === "replay") owner.deliverAnswer(task, response);
-    else addressee.deliver(response);
+    if (task.retention === "replay") {
+      owner.deliverAnswer(task, response);
+      this.expireAnswers(owner, Number.NEGATIVE_INFINITY);
+    } else addressee.deliver(response);
+  }
+
+  /** Gives up what a client has not acknowledged since `time`, or what is more than is kept. */
+  expireAnswers(client: ClientSession, time: number): void {
+    const { maxReplay, maxReplayBytes } = this.#bounds;
+    for (const task of client.expireAnswers(time, maxReplay, maxReplayBytes)) this.#tasks.remove(task);
   }
 
   /** The node that had the task is gone. */
   lose(task: Task): void {
     task.losses++;
-    if (task.losses <= this.#redeliveries) {
+    if (task.losses <= this.#bounds.redeliveries) {
       this.putBack(task);
       return;
     }

@@ -53,6 +53,8 @@ export class Task {
   /** How many nodes were lost with it. */
   losses = 0;
   node: NodeSession | undefined = undefined;
+  /** Whether a deadline stands for the end of its grace. */
+  hasGrace = false;
   /** Its places among its node's tasks and its owner's calls. */
   nodeIndex = -1;
   ownerIndex = -1;

@@ -16,7 +16,8 @@ export interface LinkHandlers<Welcome> {
   introduction(): Pick<Request, "method" | "params">;
   /** The broker answered the introduction: `send` works from here on, until `onDown`. */
   onReady(welcome: Welcome): void;
-  onEntries(entries: readonly Entry[]): void;
+  /** What came in one message of `bytes`. */
+  onEntries(entries: readonly Entry[], bytes: number): void;
   /** Not connected any more, or the attempt failed. The link goes on trying. */
   onDown(reason: Error | undefined): void;
 }
@@ -92,7 +93,7 @@ export class Link<Welcome> {
     const { entries } = decode(bytes, trustingLimits);
     if (this.#ready) {
       if (entries.some(isSessionGone)) this.#redial(undefined);
-      else this.#handlers.onEntries(entries);
+      else this.#handlers.onEntries(entries, bytes.byteLength);
       return;
     }
     for (const entry of entries) {
