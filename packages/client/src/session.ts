@@ -50,6 +50,8 @@ export interface SessionHandlers {
 const ackCount = 500;
 const ackBytes = 1024 * 1024;
 const ackMs = 1_000;
+/** Even with nothing to say: a broker that forgot this session answers with an error, and so tells. */
+const keepAliveMs = 5_000;
 
 export class Session {
   readonly clientId: string = randomId();
@@ -70,6 +72,7 @@ export class Session {
   #acknowledged = 0;
   #unacknowledgedBytes = 0;
   #ack: NodeJS.Timeout | undefined;
+  #keepAlive: NodeJS.Timeout | undefined;
   #onDrained: (() => void) | undefined;
 
   constructor(options: ResolvedClientOptions, handlers: SessionHandlers) {
@@ -126,6 +129,7 @@ export class Session {
     if (flushMs > 0 && this.#hasImpatient()) await this.#drained(flushMs);
     clearTimeout(this.#patience);
     clearTimeout(this.#ack);
+    clearInterval(this.#keepAlive);
     this.#link.send(JSON.stringify(notification(BrokerMethod.ClientDisconnect, {})));
     this.#link.close();
     this.#rejectAll(() => new ClientClosedError("The client was closed", ErrorCode.InternalError));
@@ -179,6 +183,8 @@ export class Session {
     this.#acknowledged = 0;
     clearTimeout(this.#patience);
     this.#patience = undefined;
+    clearInterval(this.#keepAlive);
+    this.#keepAlive = setInterval(() => this.#acknowledge(), keepAliveMs);
     const unanswered = [...this.#pending];
     // Tasks that a restarted broker lost are there again before anything asks for them.
     if (!this.#isClosed) this.#handlers.onReady();
@@ -189,6 +195,7 @@ export class Session {
     // The first failure of several begins the outage.
     if (this.#patience === undefined) this.#downSince = performance.now();
     this.#downReason = reason;
+    clearInterval(this.#keepAlive);
     this.#armPatience();
   }
 

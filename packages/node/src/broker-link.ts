@@ -52,6 +52,8 @@ export class BrokerLink {
   /** Answers that came when there was no broker to take them. */
   readonly #unsent = new Map<string, string>();
   #heartbeat: NodeJS.Timeout | undefined;
+  /** An outage is told of once, not at every attempt to end it. */
+  #isDown = false;
   #maxMessageBytes = defaultLimits.maxMessageBytes;
 
   constructor(options: BrokerLinkOptions, handlers: BrokerLinkHandlers) {
@@ -136,6 +138,7 @@ export class BrokerLink {
     this.#maxMessageBytes = limits.message_bytes;
     const { logger, endpoint } = this.#options;
     logger.info({ endpoint }, "connected");
+    this.#isDown = false;
     clearInterval(this.#heartbeat);
     this.#heartbeat = setInterval(() => this.#notify(BrokerMethod.NodeHeartbeat, {}), heartbeat_ms);
     for (const id of abort) {
@@ -150,7 +153,8 @@ export class BrokerLink {
   #onDown(reason: Error | undefined): void {
     const { logger, endpoint } = this.#options;
     clearInterval(this.#heartbeat);
-    logger.warn({ endpoint, reason: reason?.message }, "not connected");
+    if (!this.#isDown) logger.warn({ endpoint, reason: reason?.message }, "not connected");
+    this.#isDown = true;
     this.#handlers.onLost();
   }
 
