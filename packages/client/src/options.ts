@@ -18,6 +18,7 @@ export interface ClientOptions extends CallOptions {
   readonly connectTimeoutMs?: number;
   /** How long `$close` waits for submitted tasks to be accepted. @default 1,000 */
   readonly closeTimeoutMs?: number;
+  /** Told when the connection comes and goes. @default silent */
   readonly logger?: Logger;
   /** What carries its connection. @default ZeroMQ */
   readonly dial?: Dial;

@@ -178,6 +178,7 @@ export class Session {
   }
 
   #onReady({ limits }: Welcome): void {
+    this.#options.logger.info({ endpoint: this.#options.endpoint }, "connected");
     this.#maxMessageBytes = limits.message_bytes;
     this.#received = 0;
     this.#acknowledged = 0;
@@ -193,7 +194,11 @@ export class Session {
 
   #onDown(reason: Error | undefined): void {
     // The first failure of several begins the outage.
-    if (this.#patience === undefined) this.#downSince = performance.now();
+    if (this.#patience === undefined) {
+      this.#downSince = performance.now();
+      const { endpoint, logger } = this.#options;
+      logger.warn({ endpoint, reason: reason?.message }, "not connected");
+    }
     this.#downReason = reason;
     clearInterval(this.#keepAlive);
     this.#armPatience();
