@@ -465,6 +465,11 @@ it("shows nobody another client's calls", () => {
     const ask = call(`zerotask.broker.${method}`, 1, ["c-1"]);
     expect(sends(broker.from("stranger", ask))).toMatchObject([{ message: { error: { code: -32070 } } }]);
   }
+  broker.client("other");
+  for (const method of ["client_task_status", "client_task_result"]) {
+    const ask = call(`zerotask.broker.${method}`, 1, { task_id: "c-1" });
+    expect(sends(broker.from("other", ask))).toMatchObject([{ message: { error: { code: -32070 } } }]);
+  }
   expect(sends(broker.from("c", call("zerotask.broker.client_task_get", 2, ["c-1"])))).toMatchObject([
     { message: { result: { status: "QUEUED" } } },
   ]);

@@ -13,7 +13,7 @@ import { ClientSession } from "./client-session.ts";
 import { type Command, type CommandHandler, checkId, type ParamReader, Refusal } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Due } from "./due.ts";
-import type { Sessions } from "./sessions.ts";
+import type { Session, Sessions } from "./sessions.ts";
 import type { Task, Waiter } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import type { TaskTable } from "./task-table.ts";
@@ -227,16 +227,17 @@ export class ClientCommands {
   #taskOf(command: Command, read: ParamReader): Task {
     const client = this.#client(command, read);
     const id = readTaskId(read);
-    return this.#parts.tasks.get(`${client.id}-${id}`) ?? this.#task(id);
+    return this.#parts.tasks.get(`${client.id}-${id}`) ?? this.#visible(this.#task(id), client);
   }
 
   /** A submitted task, whose id is enough to see it, or an own call. */
   #visibleTask({ session }: Command, read: ParamReader): Task {
-    const task = this.#task(read.string("task_id"));
-    if (!task.isSubmitted && task.owner !== session) {
-      throw new Refusal(ErrorCode.NotAllowed, `The task ${task.id} is another client's call`);
-    }
-    return task;
+    return this.#visible(this.#task(read.string("task_id")), session);
+  }
+
+  #visible(task: Task, asking: Session | undefined): Task {
+    if (task.isSubmitted || task.owner === asking) return task;
+    throw new Refusal(ErrorCode.NotAllowed, `The task ${task.id} is another client's call`);
   }
 
   #task(id: string): Task {
