@@ -8,6 +8,7 @@ import {
   ErrorCode,
   errorFromWire,
   GenerationalMap,
+  isLongerThan,
   Link,
   notification,
   type Params,
@@ -23,8 +24,6 @@ import {
 import type { ResolvedClientOptions } from "./options.ts";
 
 interface Welcome {
-  readonly epoch: string;
-  readonly announce: string;
   readonly limits: { readonly message_bytes: number };
 }
 
@@ -169,8 +168,7 @@ export class Session {
       });
     }
     const most = this.#maxMessageBytes;
-    // A UTF-16 unit is at most three bytes of UTF-8: only what may be too long is measured.
-    if (text.length * 3 > most && Buffer.byteLength(text) > most) {
+    if (isLongerThan(text, most)) {
       const got = Buffer.byteLength(text);
       throw new TooLargeError(`Expected a request of at most ${most} bytes, got ${got}`, ErrorCode.TooLarge);
     }

@@ -7,6 +7,7 @@ import {
   ErrorCode,
   errorObject,
   failure,
+  isLongerThan,
   Link,
   type Logger,
   type MethodDescription,
@@ -81,7 +82,7 @@ export class BrokerLink {
 
   /** Sends the answer to an attempt, now or when the broker is back and still wants it. */
   answer(id: string, text: string): void {
-    const sendable = this.#isTooLarge(text) ? this.#tooLarge(id, text) : text;
+    const sendable = isLongerThan(text, this.#maxMessageBytes) ? this.#tooLarge(id, text) : text;
     if (!this.#link.send(sendable)) this.#unsent.set(id, sendable);
   }
 
@@ -102,11 +103,6 @@ export class BrokerLink {
     clearInterval(this.#heartbeat);
     this.#notify(BrokerMethod.NodeDisconnect, {});
     this.#link.close();
-  }
-
-  /** A UTF-16 unit is at most three bytes of UTF-8: only what may be too long is measured. */
-  #isTooLarge(text: string): boolean {
-    return text.length * 3 > this.#maxMessageBytes && Buffer.byteLength(text) > this.#maxMessageBytes;
   }
 
   #tooLarge(id: string, text: string): string {

@@ -44,7 +44,7 @@ export class TaskLife {
     return this.#unsettled;
   }
 
-  /** A number that no other task of this broker has. */
+  /** The number of the task that is submitted next; no other task of this broker has it. */
   nextNumber(): number {
     return this.#sequence + 1;
   }

@@ -20,6 +20,11 @@ export function isDeeperThan(value: unknown, limit: number): boolean {
   return false;
 }
 
+/** Whether `text` has more than `most` bytes as UTF-8. A UTF-16 unit has at most three: only what may be too long is measured. */
+export function isLongerThan(text: string, most: number): boolean {
+  return text.length * 3 > most && Buffer.byteLength(text) > most;
+}
+
 /**
  * Parses UTF-8 JSON (RFC 8259: no byte order mark).
  * @throws SyntaxError when the bytes are not UTF-8 or not JSON; the message names what came.
