@@ -1,5 +1,5 @@
 // A broker in a process of its own that tells how much heap it uses.
-import { Broker } from "zerotask-broker";
+import { Broker, memoryStore, sqliteStore } from "zerotask-broker";
 import { task } from "zerotask-core";
 
 export const heap = task("broker.heap", () => {
@@ -7,7 +7,13 @@ export const heap = task("broker.heap", () => {
   return process.memoryUsage().heapUsed;
 });
 
-const broker = new Broker({ requestPort: 0, publishPort: 0 });
+const rss = task("broker.rss", () => process.memoryUsage.rss());
+
+export { rss };
+
+const [folder] = process.argv.slice(2);
+const store = folder === undefined ? memoryStore() : sqliteStore(folder);
+const broker = new Broker({ requestPort: 0, publishPort: 0, store });
 await broker.start();
 process.on("SIGTERM", () => broker.stop().then(() => process.exit(0)));
 process.stdout.write(`${broker.requestEndpoint}\n`);

@@ -20,8 +20,12 @@ export async function measureLatency(call: () => Promise<unknown>): Promise<Late
     await call();
     samples.push(performance.now() - begin);
   }
-  samples.sort((a, b) => a - b);
-  const at = (share: number): number => samples[Math.floor(samples.length * share)] ?? Number.NaN;
+  return percentiles(samples);
+}
+
+export function percentiles(samples: readonly number[]): Latency {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
   return { p50: at(0.5), p99: at(0.99) };
 }
 

@@ -29,8 +29,8 @@ export async function stopPart({ process: child }: Part): Promise<void> {
 const root = new URL("..", import.meta.url).pathname;
 
 /** A broker on free ports, and its request endpoint. `--expose-gc` is for measuring its heap. */
-export async function startBroker(): Promise<{ part: Part; endpoint: string }> {
-  const part = await startPart(["--expose-gc", "--import", "tsx", `${root}bench/broker-process.ts`]);
+export async function startBroker(...args: string[]): Promise<{ part: Part; endpoint: string }> {
+  const part = await startPart(["--expose-gc", "--import", "tsx", `${root}bench/broker-process.ts`, ...args]);
   return { part, endpoint: part.line };
 }
 

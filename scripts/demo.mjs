@@ -22,7 +22,7 @@ async function stop({ child }) {
   await once(child, "exit");
 }
 
-const broker = await start("broker", "--request-port", "0", "--publish-port", "0");
+const broker = await start("broker", "--memory", "--request-port", "0", "--publish-port", "0");
 const endpoint = /requests at (\S+),/.exec(broker.line)[1];
 const node = await start("node", "--request-port", new URL(endpoint).port);
 

@@ -61,6 +61,7 @@ describe("packages", () => {
     ["jayson", /^packages\/core\/src\/task\/dispatcher\.ts$/],
     ["commander", /\/cli\.ts$/],
     ["pino", /\/cli\.ts$/],
+    ["@photostructure/sqlite", /^packages\/broker\/src\/store\/sqlite-database\.ts$/],
   ])("imports %s only where it belongs", (name, allowed) => {
     expect(violations(({ path, imports }) => imports.includes(name) && !allowed.test(path))).toEqual([]);
     expect(violations(({ path, imports }) => imports.includes(name) && allowed.test(path))).not.toEqual([]);

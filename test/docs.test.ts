@@ -46,7 +46,7 @@ async function setUp(blocks: readonly Block[]): Promise<{ folder: string; port: 
     modules.push(join(folder, name));
     await writeFile(join(folder, name), code);
   }
-  const broker = await start("broker", "-r", "0", "-p", "0");
+  const broker = await start("broker", "--memory", "-r", "0", "-p", "0");
   const port = /requests at tcp:\/\/127\.0\.0\.1:(\d+)/.exec(broker.line)?.[1] ?? "";
   await start("node", "-r", port, ...modules);
   return { folder, port };

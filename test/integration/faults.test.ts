@@ -76,7 +76,7 @@ it("fails a task whose nodes are lost again and again", async () => {
 
 it("answers pending calls and settles handles after the broker was killed and started again", async () => {
   const [port, publishPort] = [String(await freePort()), String(await freePort())];
-  const first = await start("broker", "-r", port, "-p", publishPort);
+  const first = await start("broker", "--memory", "-r", port, "-p", publishPort);
   const endpoint = `tcp://127.0.0.1:${port}`;
   const { opened, open } = gate<string>();
   await startNode(endpoint, (dispatcher) => {
@@ -90,7 +90,7 @@ it("answers pending calls and settles handles after the broker was killed and st
   await until("the task to run", async () => (await handle.status()) === "RUNNING");
   await end(first.child, "SIGKILL");
   const meanwhile = client.echo("made while no broker was there");
-  await start("broker", "-r", port, "-p", publishPort);
+  await start("broker", "--memory", "-r", port, "-p", publishPort);
   expect(await meanwhile).toBe("made while no broker was there");
   open("done");
   expect(await call).toBe("done");

@@ -3,6 +3,9 @@ import { type Decoded, decode, defaultLimits, type Message } from "zerotask-core
 import { BrokerState } from "../../packages/broker/src/state/broker-state.ts";
 import type { BrokerConfig } from "../../packages/broker/src/state/config.ts";
 import type { Effect } from "../../packages/broker/src/state/effect.ts";
+import type { BrokerEvent } from "../../packages/broker/src/state/event.ts";
+import type { StoreAnswer, StoreQuery } from "../../packages/broker/src/state/storage.ts";
+import { MemoryTasks } from "../../packages/broker/src/store/memory-tasks.ts";
 
 export interface Machine {
   /** What `peer` sends, and the effects of it. */
@@ -16,10 +19,40 @@ export interface Machine {
   client(name: string): void;
   node(name: string, methods: readonly string[], slots: number, more?: object): Effect[];
   readonly counts: BrokerState["counts"];
+  /** What is stored, by level. */
+  readonly stores: { readonly memory: MemoryTasks; readonly disk: MemoryTasks };
+  /** Any other event. */
+  handle(event: BrokerEvent): Effect[];
+  /** From now on the store's work waits until `storeAll`. */
+  holdStores(): void;
+  /** Does what the stores were told to do, one step after the other. */
+  storeAll(): Effect[];
 }
 
-export function machine(config: Partial<BrokerConfig> = {}): Machine {
-  let now = 1_000;
+type StoreEffect = Extract<Effect, { type: "persist" | "ask" }>;
+
+export interface MachineOptions extends Partial<BrokerConfig> {
+  /** What an earlier machine left. */
+  readonly stores?: Machine["stores"];
+  /** When it begins. */
+  readonly startAt?: number;
+}
+
+function query(store: MemoryTasks, asked: StoreQuery): StoreAnswer {
+  switch (asked.type) {
+    case "claim":
+      return store.claim(asked.claim);
+    case "claim-expired":
+      return store.claimExpired(asked.now, asked.limit);
+    case "take":
+      return store.take(asked.ids);
+    case "get":
+      return store.get(asked.ids);
+  }
+}
+
+export function machine(config: MachineOptions = {}): Machine {
+  let now = config.startAt ?? 1_000;
   let ids = 0;
   const state = new BrokerState({
     epoch: "epoch",
@@ -38,6 +71,15 @@ export function machine(config: Partial<BrokerConfig> = {}): Machine {
     maxReplayBytes: 1_000_000,
     redeliveries: 3,
     maxTasks: 1_000,
+    maxTaskBytes: 1_000_000,
+    maxStoredTasks: 1_000,
+    maxStoredBytes: 1_000_000,
+    maxClientTasks: 1_000,
+    maxClientBytes: 1_000_000,
+    maxWaiters: 100,
+    adoptMs: 1_500,
+    hasDisk: false,
+    random: () => 0.5,
     maxSessions: 100,
     announce: () => "tcp://announce",
     brokerTasks: () => [{ name: "broker.hot" }, { name: "add" }],
@@ -45,21 +87,42 @@ export function machine(config: Partial<BrokerConfig> = {}): Machine {
     newToken: () => "token",
     ...config,
   });
-  state.handle({ type: "tick" }, now);
+  const stores = config.stores ?? { memory: new MemoryTasks(), disk: new MemoryTasks() };
+  const todo: StoreEffect[] = [];
+  let isHolding = false;
+  /** Performs the effects that are the stores', and returns all others. */
+  const handle: Machine["handle"] = (event) => {
+    const effects: Effect[] = [];
+    for (const effect of state.handle(event, now)) {
+      if (effect.type === "persist" || effect.type === "ask") todo.push(effect);
+      else effects.push(effect);
+    }
+    return isHolding ? effects : [...effects, ...storeAll()];
+  };
+  const storeAll = (): Effect[] => {
+    const effect = todo.shift();
+    if (effect === undefined) return [];
+    const { level } = effect;
+    const event: BrokerEvent =
+      effect.type === "persist"
+        ? { type: "persisted", level, batch: effect.batch, result: stores[level].commit(effect.changes) }
+        : { type: "told", level, request: effect.request, answer: query(stores[level], effect.query) };
+    return [...handle(event), ...storeAll()];
+  };
+  handle({ type: "opened", level: "memory", summary: stores.memory.open() });
+  if (config.hasDisk === true) handle({ type: "opened", level: "disk", summary: stores.disk.open() });
+  handle({ type: "tick" });
   const from: Machine["from"] = (peer, message, shape = "dealer") => {
     const bytes = Buffer.from(JSON.stringify(message));
     const decoded: Decoded = decode(bytes, defaultLimits);
-    return state.handle(
-      {
-        type: "message",
-        peer,
-        shape,
-        mayHaveSession: shape === "dealer",
-        message: decoded,
-        bytes: bytes.byteLength,
-      },
-      now,
-    );
+    return handle({
+      type: "message",
+      peer,
+      shape,
+      mayHaveSession: shape === "dealer",
+      message: decoded,
+      bytes: bytes.byteLength,
+    });
   };
   const introduce = (peer: string, method: string, params: object): Effect[] =>
     from(peer, {
@@ -72,14 +135,23 @@ export function machine(config: Partial<BrokerConfig> = {}): Machine {
     from,
     after: (ms) => {
       now += ms;
-      return state.handle({ type: "tick" }, now);
+      return handle({ type: "tick" });
     },
-    lost: (peer) => state.handle({ type: "peer-lost", peer }, now),
-    slow: (peer) => state.handle({ type: "peer-slow", peer }, now),
-    disconnect: () => state.handle({ type: "disconnect" }, now),
+    lost: (peer) => handle({ type: "peer-lost", peer }),
+    slow: (peer) => handle({ type: "peer-slow", peer }),
+    disconnect: () => handle({ type: "disconnect" }),
     client: (name) => void introduce(name, "client_connect", { client_id: name, token: `${name}'s` }),
     node: (name, methods, slots, more = {}) =>
       introduce(name, "node_connect", { node_id: name, token: `${name}'s`, methods, slots, ...more }),
+    handle,
+    stores,
+    holdStores: () => {
+      isHolding = true;
+    },
+    storeAll: () => {
+      isHolding = false;
+      return storeAll();
+    },
     get counts() {
       return state.counts;
     },

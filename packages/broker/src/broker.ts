@@ -1,6 +1,5 @@
 // The shell of the broker: turns socket traffic into events, and performs the effects of the pure state machine.
 import {
-  type Clock,
   type Decoded,
   decode,
   ErrorCode,
@@ -19,10 +18,14 @@ import {
   refuse,
 } from "zerotask-core";
 import { type BrokerOptions, type ResolvedBrokerOptions, resolveBrokerOptions } from "./options.ts";
-import { BrokerState } from "./state/broker-state.ts";
+import { type BrokerCounts, BrokerState } from "./state/broker-state.ts";
 import type { Effect } from "./state/effect.ts";
 import type { BrokerEvent } from "./state/event.ts";
+import type { Durability } from "./state/stored-task.ts";
 import { LOCAL_PEER } from "./state/turn.ts";
+import { memoryStore } from "./store/memory-store.ts";
+import type { Store } from "./store/store.ts";
+import { StorePort } from "./store/store-port.ts";
 import { version } from "./version.ts";
 
 /** libzmq may tell of a lost connection a moment before a send fails: the nodes are looked after again. */
@@ -31,23 +34,32 @@ const secondLookMs = 50;
 /** Hands out tasks: clients and nodes connect to its request socket. */
 export class Broker {
   readonly #options: ResolvedBrokerOptions;
-  readonly #clock: Clock;
   readonly #router: RouterSocket;
   readonly #publisher = new PublishSocket();
   readonly #state: BrokerState;
+  readonly #stores: { readonly memory: StorePort; readonly disk?: StorePort };
   readonly #events: BrokerEvent[] = [];
   #isHandling = false;
+  /** How far the clock is set forward, so as not to go back behind what is stored. */
+  #clockOffset = 0;
+  /** Whether the stores can be used. */
+  #isOpen = false;
   #requestEndpoint = "";
   #publishEndpoint = "";
   #life: "new" | "started" | "stopped" = "new";
   #tick: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
+  #stopping: Promise<void> | undefined;
 
   /** @throws OptionError for an option that is unknown or out of range */
   constructor(options: BrokerOptions = {}) {
     this.#options = resolveBrokerOptions(options);
-    const { clock, dispatcher, logger } = this.#options;
-    this.#clock = clock;
+    const { dispatcher, logger, store } = this.#options;
+    const port = (of: Store): StorePort => new StorePort(of, (event) => this.#onStoreEvent(event));
+    this.#stores =
+      store.durability === "memory"
+        ? { memory: port(store) }
+        : { memory: port(memoryStore()), disk: port(store) };
     const { maxMessageBytes, maxBatch, maxDepth } = this.#options;
     const limits = { maxMessageBytes, maxBatch, maxDepth };
     this.#state = new BrokerState({
@@ -55,6 +67,8 @@ export class Broker {
       epoch: randomId(),
       version,
       limits,
+      hasDisk: store.durability === "disk",
+      random: Math.random,
       newId: randomId,
       newToken: randomToken,
       announce: () => this.#publishEndpoint,
@@ -89,12 +103,27 @@ export class Broker {
     return this.#publishEndpoint;
   }
 
-  /** Binds both sockets and begins to serve. @throws Error when a port is taken, or it was started before */
+  /** Whether submitted tasks are safe on disk, or only in memory. */
+  get durability(): Durability {
+    return this.#options.store.durability;
+  }
+
+  /** How much it holds. */
+  get counts(): BrokerCounts {
+    return this.#state.counts;
+  }
+
+  /**
+   * Opens the store, binds both sockets and begins to serve.
+   * @throws StoreError when the store can't be used, or another broker uses it; Error when a port is taken, or the
+   * broker was started before
+   */
   async start(): Promise<void> {
     if (this.#life !== "new") throw new Error("Expected a new broker, got one that was started before");
     this.#life = "started";
     const { address, requestPort, publishPort, logger } = this.#options;
     try {
+      await this.#openStores();
       this.#publishEndpoint = await this.#publisher.bind(address, publishPort);
       this.#requestEndpoint = await this.#router.bind(address, requestPort);
     } catch (error) {
@@ -105,14 +134,54 @@ export class Broker {
     logger.info({ request: this.#requestEndpoint, publish: this.#publishEndpoint }, "broker is ready");
   }
 
-  /** Sends what is on its way, and closes. Tasks live in memory: unsettled ones are gone. */
-  async stop(): Promise<void> {
-    if (this.#life === "stopped") return;
+  /**
+   * Takes nothing more, stores and sends what is on its way, and closes. What is in memory only is gone then; what
+   * is on disk goes on when a broker is started there again.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    const ports = Object.values(this.#stores);
+    if (this.#isOpen) {
+      this.#handle({ type: "drain" });
+      await Promise.all(ports.map((port) => port.idle()));
+    }
     this.#life = "stopped";
     clearTimeout(this.#tick);
     clearTimeout(this.#look);
     await Promise.all([this.#router.close(), this.#publisher.close()]);
+    for (const port of ports) await port.close().catch((error: unknown) => this.#onCloseFailed(error));
     this.#options.logger.info({}, "broker is stopped");
+  }
+
+  #onCloseFailed(error: unknown): void {
+    this.#options.logger.error({ error }, "could not close the store");
+  }
+
+  async #openStores(): Promise<void> {
+    const opened = await Promise.all(
+      Object.values(this.#stores).map(async (port) => [port.level, await port.open()] as const),
+    );
+    const { clock } = this.#options;
+    const latest = Math.max(...opened.map(([, { time }]) => time));
+    this.#clockOffset = Math.max(0, latest - clock.now());
+    this.#isOpen = true;
+    for (const [level, summary] of opened) this.#handle({ type: "opened", level, summary });
+  }
+
+  #onStoreEvent(event: BrokerEvent): void {
+    if (event.type === "store-failed") {
+      const { level, reason } = event;
+      this.#options.logger.error({ level, reason }, "the store failed: nothing is stored any more");
+    }
+    this.#handle(event);
+  }
+
+  #now(): number {
+    return this.#options.clock.now() + this.#clockOffset;
   }
 
   /** Events that come up while effects are performed wait for their turn. */
@@ -122,7 +191,7 @@ export class Broker {
     this.#isHandling = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
       try {
-        for (const effect of this.#state.handle(next, this.#clock.now())) this.#perform(effect);
+        for (const effect of this.#state.handle(next, this.#now())) this.#perform(effect);
       } catch (error) {
         // One event that finds a bug must not take the others down with it.
         this.#options.logger.error({ error }, `could not handle a ${next.type} event`);
@@ -142,6 +211,12 @@ export class Broker {
         break;
       case "announce":
         this.#announce(notification(effect.method, effect.params));
+        break;
+      case "persist":
+        this.#stores[effect.level]?.persist(effect.batch, effect.changes);
+        break;
+      case "ask":
+        this.#stores[effect.level]?.ask(effect.request, effect.query);
         break;
       case "wake":
         this.#wakeAt(effect.at);
@@ -173,7 +248,7 @@ export class Broker {
   #wakeAt(at: number): void {
     clearTimeout(this.#tick);
     const tick = (): void => this.#handle({ type: "tick" });
-    this.#tick = setTimeout(tick, Math.max(0, Math.ceil(at - this.#clock.now())));
+    this.#tick = setTimeout(tick, Math.max(0, Math.ceil(at - this.#now())));
   }
 
   /** Many connections may end at once: they are looked after once. */

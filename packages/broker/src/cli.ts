@@ -1,4 +1,5 @@
 // The command line of the broker.
+import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { pino } from "pino";
 import {
@@ -13,12 +14,16 @@ import {
   stopOnSignals,
 } from "zerotask-core";
 import { Broker } from "./broker.ts";
+import { memoryStore } from "./store/memory-store.ts";
+import { sqliteStore } from "./store/sqlite-store.ts";
 import { version } from "./version.ts";
 
 interface Flags {
   readonly address: string;
   readonly requestPort: number;
   readonly publishPort: number;
+  readonly data: string;
+  readonly memory?: boolean;
   readonly loglevel: string;
 }
 
@@ -40,6 +45,12 @@ export async function main(argv: readonly string[]): Promise<void> {
       numberOrText,
       DEFAULT_PUBLISH_PORT,
     )
+    .option(
+      "-d, --data <directory>",
+      "where submitted tasks are kept, made if it is not there",
+      "./.zerotask",
+    )
+    .addOption(new Option("-m, --memory", "keep submitted tasks in memory only").conflicts("data"))
     .addOption(
       new Option("-l, --loglevel <level>", "what to log on stderr").choices(logLevels).default("warn"),
     )
@@ -49,14 +60,15 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function run(modules: string[], flags: Flags): Promise<void> {
-  const { loglevel, ...options } = flags;
+  const { loglevel, data, memory = false, ...options } = flags;
   const logger = pino({ level: loglevel, name: "zerotask-broker" }, pino.destination(2));
   await loadModules(modules, { dispatcher: Dispatcher.instance(), enableTypeScript });
-  const broker = new Broker({ ...options, logger });
+  const broker = new Broker({ ...options, store: memory ? memoryStore() : sqliteStore(data), logger });
   await broker.start();
   stopOnSignals(() => broker.stop(), logger);
   process.stdout.write(
-    `zerotask-broker is ready: requests at ${broker.requestEndpoint}, announcements at ${broker.publishEndpoint}\n`,
+    `zerotask-broker is ready: requests at ${broker.requestEndpoint}, announcements at ${broker.publishEndpoint}, ` +
+      `tasks ${memory ? "in memory" : `in ${resolve(data)}`}\n`,
   );
 }
 

@@ -16,6 +16,8 @@ import {
   silentLogger,
   systemClock,
 } from "zerotask-core";
+import { memoryStore } from "./store/memory-store.ts";
+import type { Store } from "./store/store.ts";
 
 export interface BrokerOptions extends Partial<MessageLimits> {
   /** Address to bind to. @default "127.0.0.1" */
@@ -36,11 +38,18 @@ export interface BrokerOptions extends Partial<MessageLimits> {
   readonly stalledMs?: number;
   /** How long a client that is not connected keeps its session. @default 60,000 */
   readonly sessionTtlMs?: number;
+  /**
+   * Where submitted tasks are kept: `sqliteStore("./folder")` is a disk. They are acknowledged once they are stored.
+   * @default memoryStore()
+   */
+  readonly store?: Store;
+  /** How long after a start stored tasks are kept for nodes that may still be running them. @default 1,500 */
+  readonly adoptMs?: number;
   /** How long the outcome of a submitted task is kept. @default 3,600,000 */
   readonly resultTtlMs?: number;
-  /** Most outcomes of submitted tasks that are kept. @default 100,000 */
+  /** Most records of settled tasks that a store keeps; the oldest go first. @default 1,000,000 */
   readonly maxResults?: number;
-  /** Most bytes of such outcomes. @default 256 MiB */
+  /** Most bytes of such records. @default 256 MiB */
   readonly maxResultBytes?: number;
   /** How long an answer is kept that its client has not acknowledged. @default 60,000 */
   readonly replayMs?: number;
@@ -50,8 +59,20 @@ export interface BrokerOptions extends Partial<MessageLimits> {
   readonly maxReplayBytes?: number;
   /** How often a task may lose its node before it fails. @default 3 */
   readonly redeliveries?: number;
-  /** Most unsettled tasks. @default 4,000,000 */
+  /** Most unsettled tasks in memory: calls, and what is submitted to memory. @default 4,000,000 */
   readonly maxTasks?: number;
+  /** Most bytes of them. @default 1 GiB */
+  readonly maxTaskBytes?: number;
+  /** Most unsettled tasks on disk. @default 100,000,000 */
+  readonly maxStoredTasks?: number;
+  /** Most bytes of them. @default 64 GiB */
+  readonly maxStoredBytes?: number;
+  /** Most unsettled tasks of one client. @default 4,000,000 */
+  readonly maxClientTasks?: number;
+  /** Most bytes of them. @default 1 GiB */
+  readonly maxClientBytes?: number;
+  /** Most requests that wait for tasks to be settled. @default 1,000,000 */
+  readonly maxWaiters?: number;
   /** Most clients and nodes. @default 100,000 */
   readonly maxSessions?: number;
   /** How much may wait for one peer that doesn't read before it is cut off, in bytes. @default 64 MiB */
@@ -63,6 +84,7 @@ export interface BrokerOptions extends Partial<MessageLimits> {
 export type ResolvedBrokerOptions = Required<BrokerOptions>;
 
 const MiB = 1024 * 1024;
+const GiB = 1024 * MiB;
 
 const defaults = {
   ...defaultLimits,
@@ -74,13 +96,20 @@ const defaults = {
   stalledMs: 30_000,
   sessionTtlMs: 60_000,
   resultTtlMs: 3_600_000,
-  maxResults: 100_000,
+  adoptMs: 1_500,
+  maxResults: 1_000_000,
   maxResultBytes: 256 * MiB,
   replayMs: 60_000,
   maxReplay: 20_000,
   maxReplayBytes: 64 * MiB,
   redeliveries: 3,
   maxTasks: 4_000_000,
+  maxTaskBytes: GiB,
+  maxStoredTasks: 100_000_000,
+  maxStoredBytes: 64 * GiB,
+  maxClientTasks: 4_000_000,
+  maxClientBytes: GiB,
+  maxWaiters: 1_000_000,
   maxSessions: 100_000,
   maxOutboxBytes: 64 * MiB,
 };
@@ -90,6 +119,7 @@ type NumericOption = keyof typeof defaults;
 const ports: readonly string[] = ["requestPort", "publishPort"];
 const mayBeZero: readonly string[] = [
   "graceMs",
+  "adoptMs",
   "resultTtlMs",
   "redeliveries",
   "maxResults",
@@ -98,7 +128,7 @@ const mayBeZero: readonly string[] = [
 
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOptions {
-  const others = ["address", "dispatcher", "logger", "clock"];
+  const others = ["address", "dispatcher", "store", "logger", "clock"];
   knownOptions("broker", options, [...Object.keys(defaults), ...others]);
   const address = options.address ?? DEFAULT_ADDRESS;
   if (typeof address !== "string" || address === "") throw new OptionError("address", "an address", address);
@@ -115,6 +145,7 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
   return {
     ...numbers,
     address,
+    store: options.store ?? memoryStore(),
     dispatcher: options.dispatcher ?? Dispatcher.instance(),
     logger: options.logger ?? silentLogger,
     clock: options.clock ?? systemClock,

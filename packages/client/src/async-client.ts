@@ -53,14 +53,14 @@ class AsyncClientImplementation {
 }
 
 function view(tracker: TaskTracker, close: () => Promise<void>, options: CallOptions): object {
-  const submit = (method: string, params: Params): TaskHandle =>
-    new TaskHandle(tracker.submit(method, params), options.timeoutMs);
+  const track = tracker.submitter(options);
+  const submit = (method: string, params: Params): TaskHandle => new TaskHandle(track(method, params));
   const controls = {
     $with: (more: CallOptions) => view(tracker, close, { ...options, ...resolveCallOptions(more) }),
-    $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params)),
+    $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params, options)),
     $handle: (id: string) => {
       if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);
-      return new TaskHandle(tracker.find(id), options.timeoutMs);
+      return new TaskHandle(tracker.find(id));
     },
     $call: (method: string, params: Params = []) => submit(method, params),
     $close: close,

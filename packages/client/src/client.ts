@@ -1,8 +1,9 @@
 // `await client.add(5, 6)`: calls, each answered by a promise.
-import type { Params } from "zerotask-core";
+import { BrokerMethod, optionsToWire, type Params } from "zerotask-core";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
 import { Session } from "./session.ts";
+import { TaskTracker } from "./task-tracker.ts";
 import { withTimeout } from "./timeout.ts";
 import type { Calls } from "./typing.ts";
 
@@ -39,27 +40,51 @@ export interface ClientConstructor {
 class ClientImplementation {
   constructor(first?: string | ClientOptions, second?: ClientOptions) {
     const options = resolveClientOptions(first, second);
-    const nothing = (): void => undefined;
-    const session = new Session(options, { onTaskSettled: nothing, onReady: nothing });
+    const session: Session = new Session(options, {
+      onTaskSettled: (params) => tracker.onTaskSettled(params),
+      onReady: () => tracker.submitAgain(),
+    });
+    const tracker = new TaskTracker(session);
     // biome-ignore lint/correctness/noConstructorReturn: what users hold is the proxy
-    return view(session, options.call) as ClientImplementation;
+    return view(session, tracker, options.call) as ClientImplementation;
   }
 }
 
-function view(session: Session, options: CallOptions): object {
-  const call = (method: string, params: Params): Promise<unknown> => {
-    const id = session.nextId();
-    const answer = session.request(method, params, id);
-    return withTimeout(answer, options.timeoutMs, method, () => session.abandon(id));
+function view(session: Session, tracker: TaskTracker, options: CallOptions): object {
+  const call = caller(session, tracker, options);
+  const close = async (): Promise<void> => {
+    await session.close(0);
+    tracker.close();
   };
-  const close = (): Promise<void> => session.close(0);
   const controls = {
-    $with: (more: CallOptions) => view(session, { ...options, ...resolveCallOptions(more) }),
+    $with: (more: CallOptions) => view(session, tracker, { ...options, ...resolveCallOptions(more) }),
     $call: (method: string, params: Params = []) => call(method, params),
     $close: close,
     [Symbol.asyncDispose]: close,
   };
   return methodProxy(controls, call);
 }
+
+/** What has no options is sent as the very request that the node gets. */
+function caller(session: Session, tracker: TaskTracker, options: CallOptions): Invoke<Promise<unknown>> {
+  const { whenBusy, ...asked } = options;
+  const { timeoutMs } = options;
+  if (asked.durability === "disk" || asked.idempotencyKey !== undefined) {
+    const submit = tracker.submitter({ durability: "memory", ...options });
+    return (method, params) => withTimeout(submit(method, params).outcome(), timeoutMs, method);
+  }
+  const wire = optionsToWire(asked);
+  const isPlain = Object.keys(wire).length === 0;
+  const waitsWhenBusy = whenBusy === "wait";
+  return (method, params) => {
+    const id = session.nextId();
+    const answer = isPlain
+      ? session.request(method, params, { id, waitsWhenBusy })
+      : session.request(BrokerMethod.ClientCall, { method, params, options: wire }, { id, waitsWhenBusy });
+    return withTimeout(answer, timeoutMs, method, () => session.abandon(id));
+  };
+}
+
+type Invoke<Result> = (method: string, params: Params) => Result;
 
 export const Client: ClientConstructor = ClientImplementation as unknown as ClientConstructor;

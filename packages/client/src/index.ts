@@ -3,12 +3,14 @@ export {
   BrokerUnavailableError,
   BusyError,
   ClientClosedError,
+  ConflictError,
   ErrorCode,
   InvalidParamsError,
   MethodNotFoundError,
   NodeLostError,
   NotAllowedError,
   OptionError,
+  StoreFailedError,
   TaskExpiredError,
   TaskFailedError,
   TaskStatus,
@@ -21,4 +23,5 @@ export {
 export { AsyncClient, type AsyncClientControls } from "./async-client.ts";
 export { Client, type ClientControls } from "./client.ts";
 export type { CallOptions, ClientOptions } from "./options.ts";
+export type { Durability } from "./session.ts";
 export { TaskHandle } from "./task-handle.ts";

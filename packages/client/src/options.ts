@@ -1,5 +1,6 @@
 // The client's options: resolved and checked once.
 import {
+  checkSubmitOptions,
   DEFAULT_ENDPOINT,
   type Dial,
   dialDealer,
@@ -8,7 +9,9 @@ import {
   type Logger,
   milliseconds,
   OptionError,
+  type SubmitOptions,
   silentLogger,
+  submitOptionNames,
 } from "zerotask-core";
 
 export interface ClientOptions extends CallOptions {
@@ -25,9 +28,14 @@ export interface ClientOptions extends CallOptions {
 }
 
 /** What can be set for each call, by `$with`. */
-export interface CallOptions {
-  /** How long to wait for the outcome before rejecting with `TaskTimeoutError`; the task goes on. @default no bound */
+export interface CallOptions extends SubmitOptions {
+  /**
+   * How long one run of the task may take: then its handler's signal fires, and it fails with `TaskExpiredError`.
+   * A `Client` also waits no longer than this for the answer, and rejects with `TaskTimeoutError`. @default no bound
+   */
   readonly timeoutMs?: number;
+  /** What to do while the broker takes no more: reject with `BusyError`, or try again until it does. @default "fail" */
+  readonly whenBusy?: "fail" | "wait";
 }
 
 export interface ResolvedClientOptions {
@@ -39,7 +47,7 @@ export interface ResolvedClientOptions {
   readonly call: CallOptions;
 }
 
-const callOptionNames = ["timeoutMs"];
+const callOptionNames = [...submitOptionNames, "whenBusy"];
 const optionNames = ["endpoint", "connectTimeoutMs", "closeTimeoutMs", "logger", "dial", ...callOptionNames];
 
 /** @throws OptionError for an unknown name, or a value out of range */
@@ -66,6 +74,12 @@ export function resolveClientOptions(
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveCallOptions(options: CallOptions): CallOptions {
   knownOptions("call", options, callOptionNames);
+  checkSubmitOptions(options);
+  // A client's timer has to be able to wait for it.
   if (options.timeoutMs !== undefined) milliseconds("timeoutMs", options.timeoutMs);
+  const { whenBusy } = options;
+  if (whenBusy !== undefined && whenBusy !== "fail" && whenBusy !== "wait") {
+    throw new OptionError("whenBusy", '"fail" or "wait"', whenBusy);
+  }
   return options;
 }

@@ -2,6 +2,7 @@
 import {
   BrokerMethod,
   BrokerUnavailableError,
+  BusyError,
   ClientClosedError,
   defaultLimits,
   type Entry,
@@ -25,6 +26,19 @@ import type { ResolvedClientOptions } from "./options.ts";
 
 interface Welcome {
   readonly limits: { readonly message_bytes: number };
+  readonly durability?: Durability;
+}
+
+/** How safe an accepted task is: gone with the broker's process, or on its disk. */
+export type Durability = "memory" | "disk";
+
+export interface RequestOptions {
+  /** @default a new one */
+  readonly id?: number;
+  /** Whether it also waits while no broker is there, however long. @default false */
+  readonly isPatient?: boolean;
+  /** Whether it is made again while the broker is too busy to take it. @default false */
+  readonly waitsWhenBusy?: boolean;
 }
 
 /** A request that has no answer yet. */
@@ -34,8 +48,8 @@ interface Pending {
   readonly reject: (error: Error) => void;
   /** When it was made. */
   readonly since: number;
-  /** Whether it also waits while no broker is there, however long. */
   readonly isPatient: boolean;
+  readonly waitsWhenBusy: boolean;
 }
 
 export interface SessionHandlers {
@@ -73,6 +87,8 @@ export class Session {
   #ack: NodeJS.Timeout | undefined;
   #keepAlive: NodeJS.Timeout | undefined;
   #onDrained: (() => void) | undefined;
+  readonly #retries = new Set<NodeJS.Timeout>();
+  #durability: Durability = "memory";
 
   constructor(options: ResolvedClientOptions, handlers: SessionHandlers) {
     this.#options = options;
@@ -92,6 +108,11 @@ export class Session {
     );
   }
 
+  /** How safe the broker can keep what is submitted; known once it has answered anything. */
+  get durability(): Durability {
+    return this.#durability;
+  }
+
   /** A number that no other request or task of this session has. */
   nextId(): number {
     return ++this.#lastId;
@@ -101,11 +122,12 @@ export class Session {
    * Sends a request, and again after each reconnection until it is answered.
    * @returns its result, or rejects with the error that was answered
    */
-  request(method: string, params: Params, id: number = this.nextId(), isPatient = false): Promise<unknown> {
+  request(method: string, params: Params, options: RequestOptions = {}): Promise<unknown> {
+    const { id = this.nextId(), isPatient = false, waitsWhenBusy = false } = options;
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new ClientClosedError("The client is closed", ErrorCode.InternalError);
       const text = this.#encode(request(method, params, id));
-      this.#pending.add(id, { text, resolve, reject, since: performance.now(), isPatient });
+      this.#pending.add(id, { text, resolve, reject, since: performance.now(), isPatient, waitsWhenBusy });
       if (this.#link.send(text)) return;
       this.#open();
       this.#armPatience();
@@ -129,6 +151,7 @@ export class Session {
     clearTimeout(this.#patience);
     clearTimeout(this.#ack);
     clearInterval(this.#keepAlive);
+    for (const retry of this.#retries) clearTimeout(retry);
     this.#link.send(JSON.stringify(notification(BrokerMethod.ClientDisconnect, {})));
     this.#link.close();
     this.#rejectAll(() => new ClientClosedError("The client was closed", ErrorCode.InternalError));
@@ -175,7 +198,8 @@ export class Session {
     return text;
   }
 
-  #onReady({ limits }: Welcome): void {
+  #onReady({ limits, durability = "memory" }: Welcome): void {
+    this.#durability = durability;
     this.#options.logger.info({ endpoint: this.#options.endpoint }, "connected");
     this.#maxMessageBytes = limits.message_bytes;
     this.#received = 0;
@@ -260,10 +284,31 @@ export class Session {
     const id = response.id as number;
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
-    this.#pending.delete(id);
-    if ("error" in response) pending.reject(errorFromWire(response.error));
-    else pending.resolve(response.result);
+    if ("error" in response) {
+      const error = errorFromWire(response.error);
+      if (pending.waitsWhenBusy && error instanceof BusyError) {
+        this.#tryLater(id, pending, error);
+        return;
+      }
+      this.#pending.delete(id);
+      pending.reject(error);
+    } else {
+      this.#pending.delete(id);
+      pending.resolve(response.result);
+    }
     if (this.#onDrained !== undefined && !this.#hasImpatient()) this.#onDrained();
+  }
+
+  /** Makes a request again that the broker had no room for. With jitter: others were told the same. */
+  #tryLater(id: number, pending: Pending, { retryAfterMs }: BusyError): void {
+    const retry = setTimeout(
+      () => {
+        this.#retries.delete(retry);
+        if (this.#pending.get(id) === pending) this.#link.send(pending.text);
+      },
+      retryAfterMs * (0.5 + Math.random()),
+    );
+    this.#retries.add(retry);
   }
 
   /** The broker keeps answers until it knows that they arrived. */

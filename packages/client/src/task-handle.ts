@@ -1,21 +1,28 @@
 // A task that was submitted: known by its id from the start, looked at and waited for when wanted.
 import { milliseconds, type TaskStatus } from "zerotask-core";
+import type { Durability } from "./session.ts";
 import type { TrackedTask } from "./task-tracker.ts";
 import { withTimeout } from "./timeout.ts";
 
 export class TaskHandle<Result = unknown> {
   readonly #task: TrackedTask;
-  readonly #timeoutMs: number | undefined;
 
   /** @internal */
-  constructor(task: TrackedTask, timeoutMs?: number) {
+  constructor(task: TrackedTask) {
     this.#task = task;
-    this.#timeoutMs = timeoutMs;
   }
 
   /** The task's id, by which any client can find it: `client.$handle(id)`. */
   get id(): string {
     return this.#task.id;
+  }
+
+  /**
+   * Resolves once the broker has taken the task, with how safe it is there: `"disk"` when it is on disk, `"memory"`
+   * when it would be lost with the broker. Rejects when it was not taken: `BusyError`, `StoreFailedError`, …
+   */
+  get accepted(): Promise<Durability> {
+    return this.#task.accepted();
   }
 
   /** `"QUEUED"`, `"ASSIGNED"`, `"RUNNING"`, `"FINISHED"`, … @throws UnknownTaskError, BrokerUnavailableError */
@@ -28,7 +35,7 @@ export class TaskHandle<Result = unknown> {
    * when the task ended otherwise.
    * @param timeoutMs after which it rejects with `TaskTimeoutError`; the task goes on. @default no bound
    */
-  async wait(timeoutMs: number | undefined = this.#timeoutMs): Promise<Result> {
+  async wait(timeoutMs?: number): Promise<Result> {
     if (timeoutMs !== undefined) milliseconds("timeoutMs", timeoutMs);
     return withTimeout(this.#task.outcome() as Promise<Result>, timeoutMs, `task ${this.id}`);
   }

@@ -6,14 +6,20 @@ import {
   type ErrorObject,
   errorFromWire,
   isSettled,
+  optionsToWire,
   type Params,
   TaskStatus,
+  UnknownTaskError,
 } from "zerotask-core";
-import type { Session } from "./session.ts";
+import { deferred } from "./deferred.ts";
+import type { CallOptions } from "./options.ts";
+import type { Durability, Session } from "./session.ts";
 
 /** One task, as all its handles share it. */
 export interface TrackedTask {
   readonly id: string;
+  /** Resolves when the broker has it, with how safe it is there. */
+  accepted(): Promise<Durability>;
   status(): Promise<TaskStatus>;
   outcome(): Promise<unknown>;
 }
@@ -29,36 +35,50 @@ export class TaskTracker {
   readonly #session: Session;
   /** Own tasks that are not settled, with what submits them. */
   readonly #submitted = new Map<string, OwnTask>();
+  /** Tasks of others that are waited for. */
+  readonly #watched = new Map<string, ForeignTask>();
 
   constructor(session: Session) {
     this.#session = session;
   }
 
-  submit(method: string, params: Params): TrackedTask {
-    const number = this.#session.nextId();
-    const id = `${this.#session.clientId}-${number}`;
-    const task = new OwnTask(id, this.#session);
-    const submission = { method, params, task_id: `${number}`, options: { notify: true } };
-    task.submit = (isPatient) =>
-      this.#session.request(BrokerMethod.ClientNewTask, submission, this.#session.nextId(), isPatient).then(
-        () => task.onAccepted(),
-        (error: Error) => this.#fail(task, error),
-      );
-    this.#submitted.set(id, task);
-    void task.submit(false);
-    return task;
+  /** What submits tasks with these options. */
+  submitter(options: CallOptions): (method: string, params: Params) => TrackedTask {
+    const session = this.#session;
+    const { whenBusy, ...asked } = options;
+    const { idempotencyKey, durability = "disk" } = asked;
+    const isOwn = idempotencyKey === undefined;
+    const wire = optionsToWire({ notify: isOwn, ...asked });
+    const waitsWhenBusy = whenBusy === "wait";
+    const onFailed = (id: string): void => void this.#submitted.delete(id);
+    return (method, params) => {
+      const task_id = `${session.nextId()}`;
+      const submission = { method, params, task_id, options: wire };
+      const submit = async (isPatient: boolean): Promise<Durability> => {
+        await session.request(BrokerMethod.ClientNewTask, submission, { isPatient, waitsWhenBusy });
+        return durability === "disk" ? session.durability : "memory";
+      };
+      if (!isOwn) return new KeyedTask(`key:${idempotencyKey}`, session, submit);
+      const task = new OwnTask(`${session.clientId}-${task_id}`, session, submit, onFailed);
+      this.#submitted.set(task.id, task);
+      task.submit(false);
+      return task;
+    };
   }
 
   /** Submits a task whose outcome nobody will ask for. */
-  ignore(method: string, params: Params): void {
+  ignore(method: string, params: Params, { whenBusy, ...options }: CallOptions): void {
     const task_id = `${this.#session.nextId()}`;
-    const submission = { method, params, task_id, options: { discard: true } };
-    this.#session.request(BrokerMethod.ClientNewTask, submission).catch(() => undefined);
+    const submission = { method, params, task_id, options: optionsToWire({ discard: true, ...options }) };
+    const waitsWhenBusy = whenBusy === "wait";
+    this.#session.request(BrokerMethod.ClientNewTask, submission, { waitsWhenBusy }).catch(() => undefined);
   }
 
   /** A task by its id, whoever submitted it. */
   find(id: string): TrackedTask {
-    return this.#submitted.get(id) ?? new ForeignTask(id, this.#session);
+    return (
+      this.#submitted.get(id) ?? this.#watched.get(id) ?? new ForeignTask(id, this.#session, this.#watched)
+    );
   }
 
   onTaskSettled(params: Params | undefined): void {
@@ -71,47 +91,51 @@ export class TaskTracker {
 
   /** A broker that was restarted may not know the tasks any more; one that does takes the same id as the same task. */
   submitAgain(): void {
-    for (const task of this.#submitted.values()) {
-      if (!task.isAccepted) continue;
-      // It was accepted before: no outage, however long, makes it fail.
-      task.isAccepted = false;
-      void task.submit(true);
-    }
+    // Those that were accepted before: no outage, however long, makes them fail.
+    for (const task of this.#submitted.values()) if (task.isAccepted) task.submit(true);
   }
 
   close(): void {
-    for (const task of this.#submitted.values()) {
+    const tasks = [...this.#submitted.values()];
+    for (const task of tasks)
       task.fail(new ClientClosedError("The client was closed", ErrorCode.InternalError));
-    }
-    this.#submitted.clear();
-  }
-
-  #fail(task: OwnTask, error: Error): void {
-    if (this.#submitted.delete(task.id)) task.fail(error);
   }
 }
+
+type Submit = (isPatient: boolean) => Promise<Durability>;
 
 /** A task of this client: the broker tells when it is settled. */
 class OwnTask implements TrackedTask {
   readonly id: string;
+  isAccepted = false;
   readonly #session: Session;
-  readonly #outcome: Promise<unknown>;
-  #resolve: (result: unknown) => void = () => undefined;
-  #reject: (error: Error) => void = () => undefined;
+  readonly #submit: Submit;
+  readonly #onFailed: (id: string) => void;
+  readonly #outcome = deferred<unknown>();
+  readonly #accepted = deferred<Durability>();
   #finalStatus: TaskStatus | undefined;
   #failure: Error | undefined;
-  submit: (isPatient: boolean) => Promise<void> = () => Promise.resolve();
-  isAccepted = false;
 
-  constructor(id: string, session: Session) {
+  constructor(id: string, session: Session, submit: Submit, onFailed: (id: string) => void) {
     this.id = id;
     this.#session = session;
-    this.#outcome = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    // A failure that nobody waits for is no unhandled rejection.
-    this.#outcome.catch(() => undefined);
+    this.#submit = submit;
+    this.#onFailed = onFailed;
+  }
+
+  submit(isPatient: boolean): void {
+    this.isAccepted = false;
+    this.#submit(isPatient).then(
+      (level) => {
+        this.isAccepted = true;
+        this.#accepted.resolve(level);
+      },
+      (error: Error) => this.fail(error),
+    );
+  }
+
+  accepted(): Promise<Durability> {
+    return this.#accepted.promise;
   }
 
   async status(): Promise<TaskStatus> {
@@ -121,22 +145,65 @@ class OwnTask implements TrackedTask {
   }
 
   outcome(): Promise<unknown> {
-    return this.#outcome;
-  }
-
-  onAccepted(): void {
-    this.isAccepted = true;
+    return this.#outcome.promise;
   }
 
   onSettled({ status, result, error }: SettledMessage): void {
     this.#finalStatus = status;
-    if (error === undefined) this.#resolve(result);
-    else this.#reject(errorFromWire(error));
+    if (error === undefined) this.#outcome.resolve(result);
+    else this.#outcome.reject(errorFromWire(error));
   }
 
   fail(error: Error): void {
-    this.#failure = error;
-    this.#reject(error);
+    this.#onFailed(this.id);
+    this.#failure ??= error;
+    this.#accepted.reject(error);
+    this.#outcome.reject(error);
+  }
+}
+
+/** A task that others may have submitted under the same key: the broker is asked for its outcome. */
+class KeyedTask implements TrackedTask {
+  readonly id: string;
+  readonly #session: Session;
+  readonly #submit: Submit;
+  readonly #accepted: Promise<Durability>;
+  #outcome: Promise<unknown> | undefined;
+
+  constructor(id: string, session: Session, submit: Submit) {
+    this.id = id;
+    this.#session = session;
+    this.#submit = submit;
+    this.#accepted = submit(false);
+    this.#accepted.catch(() => undefined);
+  }
+
+  accepted(): Promise<Durability> {
+    return this.#accepted;
+  }
+
+  status(): Promise<TaskStatus> {
+    return this.#accepted.then(() => askStatus(this.#session, this.id));
+  }
+
+  outcome(): Promise<unknown> {
+    if (this.#outcome === undefined) {
+      this.#outcome = this.#accepted.then(() => this.#wait());
+      this.#outcome.catch(() => undefined);
+    }
+    return this.#outcome;
+  }
+
+  /** A broker without a disk that was restarted has to be told again. */
+  async #wait(): Promise<unknown> {
+    for (;;) {
+      try {
+        return await askOutcome(this.#session, this.id);
+      } catch (error) {
+        if (!(error instanceof UnknownTaskError)) throw error;
+        await this.#submit(true);
+      }
+    }
   }
 }
 
@@ -144,11 +211,19 @@ class OwnTask implements TrackedTask {
 class ForeignTask implements TrackedTask {
   readonly id: string;
   readonly #session: Session;
+  /** Where it stands while it is waited for, so that all handles wait together. */
+  readonly #watched: Map<string, ForeignTask>;
   #outcome: Promise<unknown> | undefined;
 
-  constructor(id: string, session: Session) {
+  constructor(id: string, session: Session, watched: Map<string, ForeignTask>) {
     this.id = id;
     this.#session = session;
+    this.#watched = watched;
+  }
+
+  async accepted(): Promise<Durability> {
+    const task = await this.#session.request(BrokerMethod.ClientTaskGet, { task_id: this.id });
+    return (task as { readonly durability: Durability }).durability;
   }
 
   status(): Promise<TaskStatus> {
@@ -156,17 +231,20 @@ class ForeignTask implements TrackedTask {
   }
 
   outcome(): Promise<unknown> {
-    this.#outcome ??= this.#wait();
+    if (this.#outcome === undefined) {
+      this.#watched.set(this.id, this);
+      this.#outcome = askOutcome(this.#session, this.id).finally(() => this.#watched.delete(this.id));
+      this.#outcome.catch(() => undefined);
+    }
     return this.#outcome;
   }
+}
 
-  async #wait(): Promise<unknown> {
-    const params = { task_id: this.id };
-    const answer = this.#session.request(BrokerMethod.ClientTaskWait, params, this.#session.nextId(), true);
-    const { error, result } = (await answer) as SettledMessage;
-    if (error !== undefined) throw errorFromWire(error);
-    return result;
-  }
+async function askOutcome(session: Session, taskId: string): Promise<unknown> {
+  const answer = await session.request(BrokerMethod.ClientTaskWait, { task_id: taskId }, { isPatient: true });
+  const { error, result } = answer as SettledMessage;
+  if (error !== undefined) throw errorFromWire(error);
+  return result;
 }
 
 async function askStatus(session: Session, taskId: string): Promise<TaskStatus> {

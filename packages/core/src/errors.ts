@@ -79,6 +79,16 @@ export class BusyError extends ZeroTaskError {
   }
 }
 
+/** The broker can't write to its disk: nothing that it would have to store is taken, or known to have happened. */
+export class StoreFailedError extends ZeroTaskError {
+  override readonly name = "StoreFailedError";
+}
+
+/** The id, key or name exists already, and stands for something else. */
+export class ConflictError extends ZeroTaskError {
+  override readonly name = "ConflictError";
+}
+
 /** The message, batch, result or nesting is over a bound. */
 export class TooLargeError extends ZeroTaskError {
   override readonly name = "TooLargeError";
@@ -112,6 +122,8 @@ const classes = new Map<number, new (message: string, code?: number, data?: unkn
   [ErrorCode.NodeLost, NodeLostError],
   [ErrorCode.Busy, BusyError],
   [ErrorCode.TooLarge, TooLargeError],
+  [ErrorCode.StoreFailed, StoreFailedError],
+  [ErrorCode.Conflict, ConflictError],
   [ErrorCode.NotAllowed, NotAllowedError],
 ]);
 

@@ -1,6 +1,6 @@
 // Everything that the other packages, and users, take from the core.
 export { type Clock, systemClock } from "./clock.ts";
-export { Deadlines } from "./collections/deadlines.ts";
+export { type Deadline, Deadlines } from "./collections/deadlines.ts";
 export { Deque } from "./collections/deque.ts";
 export { GenerationalMap } from "./collections/generational-map.ts";
 export { IndexedSet } from "./collections/indexed-set.ts";
@@ -17,12 +17,14 @@ export { defaultLimits, type MessageLimits } from "./protocol/limits.ts";
 export * from "./protocol/messages.ts";
 export * from "./protocol/methods.ts";
 export { type MethodDescription, type OpenRpcDocument, openRpcDocument } from "./protocol/openrpc.ts";
+export * from "./protocol/task-options.ts";
 export { isSettled, TaskStatus } from "./protocol/task-status.ts";
 export type { Connection, ConnectionHandlers, Dial } from "./socket/connection.ts";
 export { dialDealer } from "./socket/dealer.ts";
 export { Link, type LinkHandlers, type LinkOptions } from "./socket/link.ts";
 export { PublishSocket } from "./socket/publisher.ts";
 export { type RouterHandlers, RouterSocket, type Shape } from "./socket/router.ts";
+export { current, type TaskContext } from "./task/current.ts";
 export { Dispatcher, encodeResponse, type HandlerOptions } from "./task/dispatcher.ts";
 export type { Handler } from "./task/handler.ts";
 export type { TaskOptions } from "./task/mark.ts";

@@ -12,6 +12,7 @@ import {
   type Logger,
   type MethodDescription,
   notification,
+  optionsToWire,
   PROTOCOL_VERSION,
   Push,
   randomId,
@@ -42,6 +43,10 @@ export interface BrokerLinkHandlers {
   onAborted(id: string): void;
   onWelcome(): void;
   onLost(): void;
+}
+
+function describeMethod({ name, params, ...options }: MethodDescription): object {
+  return { name, ...(params !== undefined && { params }), ...optionsToWire(options) };
 }
 
 export class BrokerLink {
@@ -123,7 +128,7 @@ export class BrokerLink {
         protocol: PROTOCOL_VERSION,
         node_id: this.#id,
         token: this.#token,
-        methods: methods(),
+        methods: methods().map(describeMethod),
         slots,
         running: [...this.#handlers.running(), ...this.#unsent.keys()],
       },

@@ -10,6 +10,7 @@ import {
 } from "zerotask-core";
 import { BrokerLink } from "./broker-link.ts";
 import { type NodeOptions, type ResolvedNodeOptions, resolveNodeOptions } from "./options.ts";
+import { Run } from "./run.ts";
 import { type Assignment, type NodeEffect, type NodeEvent, NodeState } from "./state/node-state.ts";
 
 /** Runs tasks: serves the methods of its dispatcher to the brokers it is told of. */
@@ -18,6 +19,8 @@ export class Node {
   readonly #clock: Clock;
   readonly #state: NodeState;
   readonly #links: BrokerLink[] = [];
+  /** Those of the running tasks whose handlers asked what they run. */
+  readonly #runs = new Map<Assignment, Run>();
   readonly #events: NodeEvent[] = [];
   #isHandling = false;
   #life: "new" | "started" | "stopped" = "new";
@@ -104,6 +107,7 @@ export class Node {
     }
     this.#life = "stopped";
     clearTimeout(this.#tick);
+    for (const run of this.#runs.values()) run.abort();
     for (const link of this.#links) link.close();
     this.#onReady?.();
     this.#options.logger.info({}, "node is stopped");
@@ -146,6 +150,9 @@ export class Node {
       case "report-running":
         this.#links[effect.assignment.link]?.reportRunning(effect.assignment.id);
         break;
+      case "abort":
+        this.#runs.get(effect.assignment)?.abort();
+        break;
       case "hand-back":
         this.#links[effect.assignment.link]?.handBack(effect.assignment.id);
         break;
@@ -159,9 +166,21 @@ export class Node {
   }
 
   #run(assignment: Assignment): void {
-    this.#options.dispatcher.dispatch(assignment.request, (response) => {
+    const onEnd = (response: Response | undefined): void => {
+      if (this.#runs.size > 0) this.#runs.delete(assignment);
       if (response !== undefined) this.#handle({ type: "ended", assignment, response });
-    });
+    };
+    this.#options.dispatcher.dispatch(assignment.request, onEnd, () => this.#contextOf(assignment));
+  }
+
+  /** Made for the handlers that ask for it: most don't. */
+  #contextOf(assignment: Assignment): Run {
+    let run = this.#runs.get(assignment);
+    if (run === undefined) {
+      run = new Run(assignment);
+      this.#runs.set(assignment, run);
+    }
+    return run;
   }
 
   #answer({ link, id }: Assignment, response: Response): void {

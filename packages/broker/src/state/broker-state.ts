@@ -16,23 +16,35 @@ import {
   openRpcDocument,
   Push,
   type Request,
-  type RequestId,
   respond,
-  TaskStatus,
 } from "zerotask-core";
 import { type Addressee, nobody, ReplyGroup } from "./addressee.ts";
+import { Backlog } from "./backlog.ts";
+import { Calls } from "./calls.ts";
 import { ClientCommands } from "./client-commands.ts";
+import { ClientSession } from "./client-session.ts";
 import { type Command, type CommandHandler, ParamReader, Refusal } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Due } from "./due.ts";
 import type { Effect } from "./effect.ts";
 import type { BrokerEvent } from "./event.ts";
+import { Load } from "./load.ts";
 import { NodeCommands } from "./node-commands.ts";
 import { Scheduler } from "./scheduler.ts";
 import { type Session, Sessions } from "./sessions.ts";
+import type { Storage } from "./storage.ts";
+import { Storages } from "./storages.ts";
+import { Submissions } from "./submissions.ts";
+import { TaskCommands } from "./task-commands.ts";
 import { TaskLife } from "./task-life.ts";
 import { TaskTable } from "./task-table.ts";
 import { LOCAL_PEER, Turn } from "./turn.ts";
+import { Waiters } from "./waiters.ts";
+
+const noOptions = {};
+
+/** How long a client of the original's protocol is known that says nothing. */
+const strangerTtlMs = 3_600_000;
 
 type MessageEvent = Extract<BrokerEvent, { type: "message" }>;
 
@@ -44,14 +56,33 @@ interface RegisteredCommand {
 /** Subscribers that connected late, or lost a message, learn of this broker within this time. */
 const helloMs = 5_000;
 
+/** How much the broker holds, for tests and monitoring. */
+export interface BrokerCounts {
+  /** Tasks in memory, settled calls that may have to be answered again among them. */
+  readonly tasks: number;
+  /** Unsettled tasks, wherever they are. */
+  readonly unsettled: number;
+  readonly sessions: number;
+  /** Requests that wait for a task to be settled. */
+  readonly waiters: number;
+  /** Late answers of attempts that were not current any more. */
+  readonly refusedAnswers: number;
+}
+
 export class BrokerState {
   readonly #config: BrokerConfig;
   readonly #turn = new Turn();
   readonly #deadlines = new Deadlines<Due>();
   readonly #sessions: Sessions;
-  readonly #tasks: TaskTable;
+  readonly #tasks = new TaskTable();
+  readonly #storages: Storages;
+  readonly #load: Load;
+  readonly #waiters: Waiters;
   readonly #scheduler: Scheduler;
+  readonly #backlog: Backlog;
   readonly #life: TaskLife;
+  readonly #calls: Calls;
+  readonly #submissions: Submissions;
   readonly #clientCommands: ClientCommands;
   readonly #nodeCommands: NodeCommands;
   readonly #commands = new Map<string, RegisteredCommand>();
@@ -62,33 +93,55 @@ export class BrokerState {
 
   constructor(config: BrokerConfig) {
     this.#config = config;
-    this.#sessions = new Sessions(this.#turn, config.newId, config.newToken);
-    this.#tasks = new TaskTable(config);
-    this.#scheduler = new Scheduler(this.#turn, this.#deadlines, {
-      graceMs: config.graceMs,
-      local: this.#sessions.local,
+    const turn = this.#turn;
+    const deadlines = this.#deadlines;
+    const tasks = this.#tasks;
+    const sessions = new Sessions(turn, config.newId, config.newToken);
+    const storages = new Storages(turn, config.hasDisk);
+    const load = new Load(config);
+    const waiters = new Waiters(deadlines, config.maxWaiters);
+    const { graceMs, heartbeatMs } = config;
+    const { local } = sessions;
+    const scheduler = new Scheduler(turn, deadlines, { graceMs, heartbeatMs, local }, (method) =>
+      backlog.refill(method),
+    );
+    const backlog: Backlog = new Backlog(turn, deadlines, storages, {
+      isServed: (method) => scheduler.isServed(method),
+      method: (name) => scheduler.method(name),
+      onClaimed: (task, level) => life.admit(task, level),
     });
-    this.#life = new TaskLife(this.#turn, this.#tasks, this.#scheduler, config);
-    const parts = {
-      turn: this.#turn,
-      config,
-      sessions: this.#sessions,
-      tasks: this.#tasks,
-      life: this.#life,
-      deadlines: this.#deadlines,
-      scheduler: this.#scheduler,
-    };
+    const life: TaskLife = new TaskLife({
+      ...{ turn, tasks, scheduler, storages, backlog, sessions, waiters, load },
+      bounds: config,
+    });
+    const calls = new Calls({ turn, sessions, tasks, life, load });
+    const submissions = new Submissions({ turn, tasks, life, storages, load });
+    const parts = { turn, config, sessions, tasks, life, scheduler, storages, waiters, calls, submissions };
+    this.#sessions = sessions;
+    this.#storages = storages;
+    this.#load = load;
+    this.#waiters = waiters;
+    this.#scheduler = scheduler;
+    this.#backlog = backlog;
+    this.#life = life;
+    this.#calls = calls;
+    this.#submissions = submissions;
     this.#clientCommands = new ClientCommands(parts);
     this.#nodeCommands = new NodeCommands(parts);
-    for (const [method, names, handler] of [...this.#clientCommands.table(), ...this.#nodeCommands.table()]) {
-      this.#commands.set(method, { names, handler });
+    for (const commands of [this.#clientCommands, new TaskCommands(parts), this.#nodeCommands]) {
+      for (const [method, names, handler] of commands.table()) this.#commands.set(method, { names, handler });
     }
     this.#commands.set(BrokerMethod.Discover, { names: [], handler: () => this.#discover() });
   }
 
-  /** How much the broker holds, for tests and monitoring. */
-  get counts(): { readonly tasks: number; readonly unsettled: number; readonly sessions: number } {
-    return { tasks: this.#tasks.size, unsettled: this.#life.unsettled, sessions: this.#sessions.count };
+  get counts(): BrokerCounts {
+    return {
+      tasks: this.#tasks.size,
+      unsettled: this.#load.unsettled,
+      sessions: this.#sessions.count,
+      waiters: this.#waiters.count,
+      refusedAnswers: this.#nodeCommands.refusedAnswers,
+    };
   }
 
   /**
@@ -100,6 +153,7 @@ export class BrokerState {
     this.#perform(event);
     this.#doDue();
     this.#scheduler.fillRoom();
+    this.#storages.flush();
     this.#wake();
     return this.#turn.end();
   }
@@ -117,6 +171,24 @@ export class BrokerState {
         break;
       case "disconnect":
         this.#pingNodes();
+        break;
+      case "opened":
+        this.#onOpened(event);
+        break;
+      case "persisted":
+        this.#storages.for(event.level).onPersisted(event.batch, event.result);
+        if (event.result.expireMore) this.#expire(this.#storages.for(event.level));
+        break;
+      case "told":
+        this.#storages.for(event.level).onTold(event.request, event.answer);
+        break;
+      case "store-failed":
+        this.#storages.for(event.level).onFailed(event.reason);
+        this.#life.abandon(event.level);
+        break;
+      case "drain":
+        this.#calls.drain();
+        this.#submissions.drain();
         break;
       case "tick":
         this.#wakeAt = Number.POSITIVE_INFINITY;
@@ -166,8 +238,11 @@ export class BrokerState {
       if (outcome !== undefined) addressee.deliver(respond(id, outcome));
       return;
     }
-    if (from.session?.kind === "client" && id !== null) this.#call(request, id, from.session);
-    else this.#anonymousCall(request, id, addressee);
+    const { session, bytes } = from;
+    const { method, params } = request;
+    const call = { method, params, requestId: id, options: noOptions, bytes };
+    if (session?.kind === "client" && id !== null) this.#calls.ofSession(call, session);
+    else this.#calls.ofStranger(call, addressee);
   }
 
   /** The broker's own methods. `undefined` when the response comes later. */
@@ -182,59 +257,15 @@ export class BrokerState {
     }
   }
 
-  /** A call of a session. The same id is the same task, however often it is sent. */
-  #call(request: Request, requestId: RequestId, owner: Extract<Session, { kind: "client" }>): void {
-    const id = `${owner.id}-${keyOf(requestId)}`;
-    const known = this.#tasks.getFor(owner, id);
-    if (known !== undefined) {
-      if (known.owner !== owner || known.retention !== "replay") {
-        owner.deliver(
-          failure(
-            requestId,
-            errorObject(ErrorCode.InvalidTaskId, `The task ${id} is no call of this session`),
-          ),
-        );
-        return;
-      }
-      known.requestId = requestId;
-      this.#life.answer(known);
-      return;
+  /** What an earlier run of the broker left. */
+  #onOpened({ level, summary }: Extract<BrokerEvent, { type: "opened" }>): void {
+    this.#backlog.load(level, summary, this.#turn.now + this.#config.adoptMs);
+    this.#load.add(undefined, level, summary.unsettledBytes, summary.unsettled);
+    for (const { id, token } of summary.sessions) {
+      const client = new ClientSession(id, token, this.#turn);
+      client.isSaved = true;
+      this.#sessions.addClient(client);
     }
-    if (this.#isBusy(owner, requestId)) return;
-    const { method, params } = request;
-    this.#life.submit(
-      {
-        id,
-        owner,
-        params,
-        retention: "replay",
-        addressee: owner,
-        requestId,
-        notify: false,
-        isSubmitted: false,
-      },
-      method,
-    );
-  }
-
-  /** A call of a peer without a session, whose ids mean nothing to others; or a notification. */
-  #anonymousCall(request: Request, requestId: RequestId, addressee: Addressee): void {
-    if (this.#isBusy(addressee, requestId)) return;
-    const owner = this.#sessions.anonymous;
-    const id = `${owner.id}-${this.#life.nextNumber()}`;
-    const { method, params } = request;
-    this.#life.submit(
-      { id, owner, params, retention: "none", addressee, requestId, notify: false, isSubmitted: false },
-      method,
-    );
-  }
-
-  #isBusy(addressee: Addressee, requestId: RequestId): boolean {
-    const { maxTasks } = this.#config;
-    if (this.#life.unsettled < maxTasks) return false;
-    const message = `The broker holds as many tasks as it may: ${maxTasks}`;
-    addressee.deliver(failure(requestId, errorObject(ErrorCode.Busy, message, { retry_after_ms: 1_000 })));
-    return true;
   }
 
   #discover(): Outcome {
@@ -277,15 +308,21 @@ export class BrokerState {
   #doDue(): void {
     const { now } = this.#turn;
     for (let due = this.#deadlines.take(now); due !== undefined; due = this.#deadlines.take(now)) {
-      if (due.type === "waited") this.#life.giveUp(due.task, due.waiter);
-      else this.#onUnserved(due);
+      switch (due.type) {
+        case "task":
+          this.#life.onDue(due.task);
+          break;
+        case "waited":
+          this.#waiters.giveUp(due.waiter);
+          break;
+        case "backlog":
+          due.method.backlogDeadline = undefined;
+          this.#backlog.refill(due.method);
+          break;
+      }
     }
+    this.#backlog.doDue();
     if (this.#nextSweep <= now) this.#sweep(now);
-  }
-
-  #onUnserved({ task }: Extract<Due, { type: "unserved" }>): void {
-    if (task.status !== TaskStatus.Queued || !this.#scheduler.endGrace(task)) return;
-    this.#life.settle(task, TaskStatus.Failed, methodNotFound(task.method.name), 0);
   }
 
   /** What is looked after at intervals: nodes, sessions and records. */
@@ -299,7 +336,7 @@ export class BrokerState {
     }
     for (const client of this.#sessions.clients.values()) {
       this.#life.expireAnswers(client, now - replayMs);
-      const ttl = client.token === undefined ? resultTtlMs : sessionTtlMs;
+      const ttl = client.token === undefined ? Math.min(resultTtlMs, strangerTtlMs) : sessionTtlMs;
       if (client.lastSeen + ttl > now) continue;
       if (client.peer === undefined) {
         this.#clientCommands.forget(client);
@@ -309,10 +346,15 @@ export class BrokerState {
         this.#turn.send(client.peer, notification(Push.Ping));
       }
     }
-    this.#tasks.expire(now);
+    for (const storage of this.#storages) this.#expire(storage);
     if (this.#nextHello > now) return;
     this.#nextHello = now + helloMs;
     this.#turn.announce(Announcement.Hello, { epoch: this.#config.epoch, seq: ++this.#hellos });
+  }
+
+  #expire(storage: Storage): void {
+    const { maxResults: maxRecords, maxResultBytes: maxRecordBytes } = this.#config;
+    storage.expire({ maxRecords, maxRecordBytes });
   }
 
   /** Sending is how a ROUTER learns that a peer is gone. */
@@ -323,18 +365,15 @@ export class BrokerState {
   }
 
   #wake(): void {
-    const at = Math.min(this.#deadlines.next ?? Number.POSITIVE_INFINITY, this.#nextSweep);
+    const at = Math.min(
+      this.#deadlines.next ?? Number.POSITIVE_INFINITY,
+      this.#nextSweep,
+      this.#backlog.next,
+    );
     if (at >= this.#wakeAt) return;
     this.#wakeAt = at;
     this.#turn.emit({ type: "wake", at });
   }
-}
-
-/** The ids 1 and "1" are two requests: a string that could be a number is quoted. */
-function keyOf(requestId: RequestId): string {
-  const isAmbiguous =
-    typeof requestId === "string" && requestId.trim() !== "" && !Number.isNaN(Number(requestId));
-  return isAmbiguous ? JSON.stringify(requestId) : String(requestId);
 }
 
 function isIntroduction(entry: Entry): boolean {

@@ -1,6 +1,7 @@
 // A client that introduced itself: where it is now, and which answers it may not have received.
 import { Deque, IndexedSet, type Response } from "zerotask-core";
 import type { Addressee } from "./addressee.ts";
+import type { Tally } from "./load.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
 
@@ -18,8 +19,10 @@ export class ClientSession implements Addressee {
   /** The connection it is on now. */
   peer: string | undefined = undefined;
   lastSeen: number;
-  /** Whether any of its tasks was submitted, rather than called. */
-  hasSubmitted = false;
+  /** Whether the disk knows it, so that it can come back after a restart. */
+  isSaved = false;
+  /** Its unsettled tasks, and their bytes. */
+  readonly load: Tally = { tasks: 0, bytes: 0 };
   /** Forgotten: should it come back, that is a new session. */
   isGone = false;
   /** Its calls that are not settled. */

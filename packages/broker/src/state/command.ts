@@ -1,5 +1,13 @@
 // What a command of the protocol gets, and how it reads its params and refuses.
-import { describe, ErrorCode, errorObject, type Outcome, type Params, type RequestId } from "zerotask-core";
+import {
+  describe,
+  ErrorCode,
+  errorObject,
+  OptionError,
+  type Outcome,
+  type Params,
+  type RequestId,
+} from "zerotask-core";
 import type { Addressee } from "./addressee.ts";
 import type { Session } from "./sessions.ts";
 
@@ -33,19 +41,24 @@ export class Refusal extends Error {
 
 /** Reads params that came by position or by name. A wrong type is refused with what was expected and what came. */
 export class ParamReader {
-  readonly #values: ReadonlyMap<string, unknown>;
+  readonly #params: { readonly [name: string]: unknown } | readonly unknown[];
+  readonly #names: readonly string[];
 
   constructor(params: Params | undefined, names: readonly string[]) {
-    this.#values = new Map(nameParams(params, names));
+    this.#params = params ?? [];
+    this.#names = names;
+    checkNames(this.#params, names);
   }
 
   has(name: string): boolean {
-    const value = this.#values.get(name);
+    const value = this.value(name);
     return value !== undefined && value !== null;
   }
 
   value(name: string): unknown {
-    return this.#values.get(name);
+    const params = this.#params;
+    if (isArray(params)) return params[this.#names.indexOf(name)];
+    return Object.hasOwn(params, name) ? params[name] : undefined;
   }
 
   string(name: string): string {
@@ -65,6 +78,16 @@ export class ParamReader {
     return this.#read(name, "an array or an object", (value): value is Params => typeof value === "object");
   }
 
+  /** What `read` makes of an object; an `OptionError` of it is refused as such. */
+  options<T>(name: string, read: (value: { readonly [name: string]: unknown }) => T): T {
+    try {
+      return read(this.object(name));
+    } catch (error) {
+      if (error instanceof OptionError) throw new Refusal(ErrorCode.InvalidParams, error.message);
+      throw error;
+    }
+  }
+
   object(name: string): { readonly [name: string]: unknown } {
     if (!this.has(name)) return {};
     return this.#read(
@@ -81,7 +104,7 @@ export class ParamReader {
   }
 
   #read<T>(name: string, expected: string, is: (value: unknown) => value is T): T {
-    const value = this.#values.get(name);
+    const value = this.value(name);
     if (is(value)) return value;
     throw new Refusal(
       ErrorCode.InvalidParams,
@@ -90,24 +113,26 @@ export class ParamReader {
   }
 }
 
-function* nameParams(params: Params | undefined, names: readonly string[]): Generator<[string, unknown]> {
-  if (params === undefined) return;
-  if (Array.isArray(params)) {
-    if (params.length > names.length) {
-      const expected = names.length === 0 ? "no params" : `at most the params ${names.join(", ")}`;
-      throw new Refusal(ErrorCode.InvalidParams, `Expected ${expected}, got ${params.length}`);
-    }
-    for (const [index, value] of params.entries()) yield [names[index] as string, value];
-    return;
+function checkNames(params: Params, names: readonly string[]): void {
+  if (isArray(params)) {
+    if (params.length <= names.length) return;
+    const expected = names.length === 0 ? "no params" : `at most the params ${names.join(", ")}`;
+    throw new Refusal(ErrorCode.InvalidParams, `Expected ${expected}, got ${params.length}`);
   }
-  for (const [name, value] of Object.entries(params)) {
-    if (!names.includes(name)) {
-      const expected = names.length === 0 ? "no params" : `the params ${names.join(", ")}`;
-      throw new Refusal(ErrorCode.InvalidParams, `Expected ${expected}, got ${describe(name)}`);
-    }
-    yield [name, value];
+  for (const name of Object.keys(params)) {
+    if (names.includes(name)) continue;
+    const expected = names.length === 0 ? "no params" : `the params ${names.join(", ")}`;
+    throw new Refusal(ErrorCode.InvalidParams, `Expected ${expected}, got ${describe(name)}`);
   }
 }
+
+/** `Array.isArray` does not narrow read-only arrays. */
+function isArray(params: Params): params is readonly unknown[] {
+  return Array.isArray(params);
+}
+
+/** When to try again what was refused because the broker was busy. */
+const retryAfterMs = 1_000;
 
 const idPattern = /^[\x21-\x7e]{1,128}$/;
 
@@ -118,4 +143,22 @@ export function checkId(id: string, code: number, what: string): string {
     code,
     `Expected ${what} of 1 to 128 visible ASCII characters without "#", got ${describe(id)}`,
   );
+}
+
+/** A bound was reached: the sender may try again in a while. */
+export function busy(what: string, most: number): Refusal {
+  return new Refusal(ErrorCode.Busy, `The broker holds as many ${what} as it may: ${most}`, {
+    retry_after_ms: retryAfterMs,
+  });
+}
+
+/** The broker is about to stop: the next one will take it. */
+export function stopping(): Refusal {
+  return new Refusal(ErrorCode.Busy, "The broker is about to stop", { retry_after_ms: retryAfterMs });
+}
+
+/** A task id may be a number. */
+export function readTaskId(read: ParamReader): string {
+  const id = read.value("task_id");
+  return typeof id === "number" ? String(id) : read.string("task_id");
 }

@@ -1,7 +1,8 @@
 // What the state machine is told once: bounds and times, and where ids come from.
 import type { MessageLimits, MethodDescription } from "zerotask-core";
+import type { LoadBounds } from "./load.ts";
 
-export interface BrokerConfig {
+export interface BrokerConfig extends LoadBounds {
   /** Names this run of the broker. */
   readonly epoch: string;
   readonly version: string;
@@ -18,7 +19,7 @@ export interface BrokerConfig {
   readonly sessionTtlMs: number;
   /** How long the outcome of a submitted task is kept. */
   readonly resultTtlMs: number;
-  /** How many outcomes of submitted tasks are kept, and their bytes in all. */
+  /** How many records of settled tasks are kept in each store, and their bytes in all. */
   readonly maxResults: number;
   readonly maxResultBytes: number;
   /** How long, and how many for each session, answers are kept that a client has not acknowledged. */
@@ -27,14 +28,20 @@ export interface BrokerConfig {
   readonly maxReplayBytes: number;
   /** How often a task may lose its node before it fails. */
   readonly redeliveries: number;
-  /** How many tasks may be unsettled. */
-  readonly maxTasks: number;
   /** How many clients and nodes may be known. */
   readonly maxSessions: number;
+  /** How many requests may wait for tasks to be settled. */
+  readonly maxWaiters: number;
+  /** How long after a start stored tasks are kept for the nodes that may still be running them. */
+  readonly adoptMs: number;
+  /** Whether there is a store on disk, besides the one in memory. */
+  readonly hasDisk: boolean;
   /** Where its announcements are published, told to clients. */
   readonly announce: () => string;
   /** The `broker.*` tasks that the broker itself serves now. */
   readonly brokerTasks: () => readonly MethodDescription[];
+  /** A random number from 0 to 1. */
+  readonly random: () => number;
   /** A new random id. */
   readonly newId: () => string;
   /** A new secret of 128 bits. */

@@ -1,8 +1,12 @@
 // What can become due.
-import type { Task, Waiter } from "./task.ts";
+import type { MethodQueue } from "./method-queue.ts";
+import type { Task } from "./task.ts";
+import type { Waiter } from "./waiters.ts";
 
 export type Due =
-  /** A call may have waited too long for a node that serves its method. */
-  | { readonly type: "unserved"; readonly task: Task }
+  /** Something is to be done about a task; what that is, its status tells. */
+  | { readonly type: "task"; readonly task: Task }
   /** A waiter's own time is over. */
-  | { readonly type: "waited"; readonly task: Task; readonly waiter: Waiter };
+  | { readonly type: "waited"; readonly waiter: Waiter }
+  /** Stored tasks of this method can be claimed. */
+  | { readonly type: "backlog"; readonly method: MethodQueue };

@@ -1,5 +1,7 @@
 // What comes out of the broker's state machine, for the shell to perform in order.
 import type { Message, Shape } from "zerotask-core";
+import type { StoreQuery } from "./storage.ts";
+import type { Durability, StoreChange } from "./stored-task.ts";
 
 export type Effect =
   /** Send to the peer of a session, together with whatever else goes there. */
@@ -15,6 +17,20 @@ export type Effect =
       readonly type: "announce";
       readonly method: string;
       readonly params: { readonly [name: string]: unknown };
+    }
+  /** Make these changes in the store of this level, after all earlier ones. What depends on them waits for `persisted`. */
+  | {
+      readonly type: "persist";
+      readonly level: Durability;
+      readonly batch: number;
+      readonly changes: readonly StoreChange[];
+    }
+  /** Ask the store of this level; the answer comes as `told`. */
+  | {
+      readonly type: "ask";
+      readonly level: Durability;
+      readonly request: number;
+      readonly query: StoreQuery;
     }
   /** Send a `tick` at this time, if no earlier one is due. */
   | { readonly type: "wake"; readonly at: number };

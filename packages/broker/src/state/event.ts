@@ -1,5 +1,7 @@
 // What goes into the broker's state machine.
 import type { Decoded, Shape } from "zerotask-core";
+import type { StoreAnswer } from "./storage.ts";
+import type { CommitResult, Durability, StoreSummary } from "./stored-task.ts";
 
 export type BrokerEvent =
   /** A peer sent a message of about `bytes`. */
@@ -18,5 +20,25 @@ export type BrokerEvent =
   | { readonly type: "peer-slow"; readonly peer: string }
   /** Some connection ended; whose is not known. */
   | { readonly type: "disconnect" }
+  /** A store was opened. Before anything else, and once for each. */
+  | { readonly type: "opened"; readonly level: Durability; readonly summary: StoreSummary }
+  /** All batches of changes up to this one are stored. */
+  | {
+      readonly type: "persisted";
+      readonly level: Durability;
+      readonly batch: number;
+      readonly result: CommitResult;
+    }
+  /** A store's answer to a query. */
+  | {
+      readonly type: "told";
+      readonly level: Durability;
+      readonly request: number;
+      readonly answer: StoreAnswer;
+    }
+  /** A store failed: what was not `persisted` is not stored, and nothing more will be. */
+  | { readonly type: "store-failed"; readonly level: Durability; readonly reason: string }
+  /** The broker is about to stop: take nothing more. */
+  | { readonly type: "drain" }
   /** Time went by; what is due may be done. */
   | { readonly type: "tick" };

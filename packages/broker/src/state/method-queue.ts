@@ -1,17 +1,37 @@
 // The tasks of one method that wait for a node, in order of submission, and the nodes that serve it.
-import { Deque, TaskStatus } from "zerotask-core";
+import { type Deadline, Deque, type MethodDescription, TaskStatus } from "zerotask-core";
+import type { Due } from "./due.ts";
 import type { NodeSession } from "./node-session.ts";
+import type { Durability } from "./stored-task.ts";
 import type { Task } from "./task.ts";
 
 const minCompaction = 1_024;
 
+/** What one store has of this method that was not claimed, as far as is known. */
+export interface Behind {
+  count: number;
+  /** When the first of it is due. */
+  nextAt: number;
+  isClaiming: boolean;
+  /** What was left to the store since the claim that is under way was made. */
+  missed: number;
+  missedAt: number;
+}
+
 export class MethodQueue {
   readonly name: string;
   readonly nodes: Set<NodeSession> = new Set();
-  /** Tasks of this method that are not settled. */
+  /** How the node that serves it wants it to be run. */
+  description: MethodDescription | undefined = undefined;
+  /** Tasks of this method in memory that are not settled. */
   unsettled = 0;
+  /** Those of them that are being stored, and will then wait here. */
+  arriving = 0;
   /** Since when no node serves it. */
   unservedSince: number;
+  readonly behind: { readonly [level in Durability]: Behind } = { memory: nothing(), disk: nothing() };
+  /** When more of what is behind is due. */
+  backlogDeadline: Deadline<Due> | undefined = undefined;
   readonly #waiting = new Deque<Task>();
   /** Tasks that came back from nodes; they are older than all that wait. The oldest is last. */
   readonly #returned: Task[] = [];
@@ -19,6 +39,18 @@ export class MethodQueue {
   constructor(name: string, now: number) {
     this.name = name;
     this.unservedSince = now;
+  }
+
+  /** About how many tasks wait; a little more, where some were settled meanwhile. */
+  get length(): number {
+    return this.#waiting.size + this.#returned.length;
+  }
+
+  /** Whether anything of it is left anywhere. */
+  get isEmpty(): boolean {
+    const { memory, disk } = this.behind;
+    const isBehind = memory.count > 0 || disk.count > 0 || memory.isClaiming || disk.isClaiming;
+    return this.unsettled === 0 && !isBehind;
   }
 
   push(task: Task): void {
@@ -74,4 +106,9 @@ export class MethodQueue {
     const task = this.#returned.pop() ?? this.#waiting.shift();
     if (task !== undefined) task.inQueue = false;
   }
+}
+
+function nothing(): Behind {
+  const never = Number.POSITIVE_INFINITY;
+  return { count: 0, nextAt: never, isClaiming: false, missed: 0, missedAt: never };
 }

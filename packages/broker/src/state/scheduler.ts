@@ -16,9 +16,12 @@ import type { Turn } from "./turn.ts";
 
 export interface SchedulerOptions {
   readonly graceMs: number;
+  readonly heartbeatMs: number;
   /** Runs `broker.*` tasks. */
   readonly local: NodeSession;
 }
+
+const quietHeartbeats = 3;
 
 export class Scheduler {
   readonly #turn: Turn;
@@ -27,11 +30,19 @@ export class Scheduler {
   readonly #methods = new Map<string, MethodQueue>();
   /** Methods in whose queue something may wait. */
   readonly #waiting = new Set<MethodQueue>();
+  /** Called when a task was taken off a method's queue, or somebody came who serves it. */
+  readonly #onTaken: (method: MethodQueue) => void;
   /** Nodes that may have got room in this turn. */
   readonly #freed = new Set<NodeSession>();
   #askingNodes = 0;
 
-  constructor(turn: Turn, deadlines: Deadlines<Due>, options: SchedulerOptions) {
+  constructor(
+    turn: Turn,
+    deadlines: Deadlines<Due>,
+    options: SchedulerOptions,
+    onTaken: (method: MethodQueue) => void,
+  ) {
+    this.#onTaken = onTaken;
     this.#turn = turn;
     this.#deadlines = deadlines;
     this.#options = options;
@@ -51,7 +62,7 @@ export class Scheduler {
   /** Hands a new task to a node with room, or lets it wait for one. */
   enqueue(task: Task): void {
     const { method } = task;
-    const node = method.head() === undefined ? pickNode(method.nodes) : undefined;
+    const node = method.head() === undefined ? this.#pickNode(method) : undefined;
     if (node !== undefined) {
       this.#assign(task, node);
       return;
@@ -69,12 +80,28 @@ export class Scheduler {
     for (const node of task.method.nodes) this.offerRoom(node);
   }
 
-  /** A node without a protocol asked for this task, and gets it. */
+  /** The node gets this task; one without a protocol asked for it. */
   claim(task: Task, node: NodeSession): void {
+    this.#hand(task, node, task.attempt + 1);
     task.status = TaskStatus.Assigned;
-    task.node = node;
-    task.attempt++;
-    node.tasks.add(task);
+  }
+
+  /** The node has this task already, from an earlier run of the broker. */
+  adopt(task: Task, node: NodeSession, attempt: number): void {
+    this.#hand(task, node, attempt);
+    task.status = TaskStatus.Running;
+  }
+
+  /** Sets when something is to be done about this task, instead of what was set before. */
+  arm(task: Task, at: number): void {
+    this.disarm(task);
+    task.deadline = this.#deadlines.add(at, { type: "task", task });
+  }
+
+  disarm(task: Task): void {
+    if (task.deadline === undefined) return;
+    this.#deadlines.delete(task.deadline);
+    task.deadline = undefined;
   }
 
   /** Takes a task off its node; the room is filled at the end of the turn. */
@@ -82,6 +109,7 @@ export class Scheduler {
     const { node } = task;
     if (node === undefined) return;
     task.node = undefined;
+    this.disarm(task);
     node.tasks.delete(task);
     this.offerRoom(node);
   }
@@ -95,10 +123,12 @@ export class Scheduler {
   serve(node: NodeSession, descriptions: readonly MethodDescription[]): void {
     this.#withdraw(node);
     node.descriptions = descriptions;
-    for (const { name } of descriptions) {
-      const method = this.method(name);
+    for (const description of descriptions) {
+      const method = this.method(description.name);
+      method.description = description;
       method.nodes.add(node);
       node.methods.add(method);
+      this.#onTaken(method);
     }
     this.offerRoom(node);
   }
@@ -106,7 +136,10 @@ export class Scheduler {
   /** A node that asks for tasks came (+1) or went (−1): while there is one, any method may be served. */
   countAskingNodes(change: number): void {
     this.#askingNodes += change;
-    if (this.#askingNodes > 0) return;
+    if (this.#askingNodes > 0) {
+      if (change > 0) for (const method of this.#methods.values()) this.#onTaken(method);
+      return;
+    }
     for (const method of this.#waiting) {
       if (method.nodes.size === 0) method.unservedSince = this.#turn.now;
       this.#armGrace(method);
@@ -119,14 +152,23 @@ export class Scheduler {
     this.#freed.delete(node);
   }
 
-  /** A call's grace is over: tells whether no node served its method all that time. */
-  endGrace(task: Task): boolean {
-    task.hasGrace = false;
-    const { method, createdAt } = task;
-    if (method.nodes.size > 0 || this.#askingNodes > 0) return false;
-    if (Math.max(method.unservedSince, createdAt) + this.#options.graceMs <= this.#turn.now) return true;
-    this.#armGraceOf(task);
-    return false;
+  /** Whether anybody could run tasks of this method. */
+  isServed(method: MethodQueue): boolean {
+    return method.nodes.size > 0 || this.#askingNodes > 0;
+  }
+
+  /** Why a task has waited too long, if so: for its first run, or as a call for anybody who serves its method. */
+  waitedTooLong(task: Task): "expired" | "unserved" | undefined {
+    const { now } = this.#turn;
+    if (expiryOf(task) <= now) return "expired";
+    if (this.#graceEnd(task) <= now) return "unserved";
+    this.#armWait(task);
+    return undefined;
+  }
+
+  /** A task waits that no node could take at once. */
+  announceReady({ id, method }: Task): void {
+    this.#turn.announce(Announcement.TaskReady, { method: method.name, task_id: id });
   }
 
   /** Tasks that wait, for nodes that have to be told again. */
@@ -143,7 +185,8 @@ export class Scheduler {
 
   /** Whether the method is of no more use. */
   release(method: MethodQueue): void {
-    if (method.unsettled > 0 || method.nodes.size > (isBrokerTask(method.name) ? 1 : 0)) return;
+    if (!method.isEmpty || method.nodes.size > (isBrokerTask(method.name) ? 1 : 0)) return;
+    if (method.backlogDeadline !== undefined) this.#deadlines.delete(method.backlogDeadline);
     this.#methods.delete(method.name);
     this.#waiting.delete(method);
   }
@@ -158,7 +201,8 @@ export class Scheduler {
         method.take();
         if (method.head() === undefined) this.#waiting.delete(method);
         // Another node of this method may have more room than the one that was freed.
-        this.#assign(task, pickNode(method.nodes) ?? node);
+        this.#assign(task, this.#pickNode(method) ?? node);
+        this.#onTaken(method);
       }
     }
     this.#freed.clear();
@@ -179,6 +223,16 @@ export class Scheduler {
     return oldest;
   }
 
+  #hand(task: Task, node: NodeSession, attempt: number): void {
+    task.node = node;
+    task.isTakenBack = false;
+    task.attempt = attempt;
+    node.tasks.add(task);
+    this.disarm(task);
+    const timeoutMs = task.options.timeoutMs ?? task.method.description?.timeoutMs;
+    if (timeoutMs !== undefined) this.arm(task, this.#turn.now + timeoutMs);
+  }
+
   #assign(task: Task, node: NodeSession): void {
     this.claim(task, node);
     const { peer } = node;
@@ -189,8 +243,8 @@ export class Scheduler {
     const { method } = task;
     this.#waiting.add(method);
     if (isBrokerTask(method.name)) return;
-    this.#turn.announce(Announcement.TaskReady, { method: method.name, task_id: task.id });
-    if (method.nodes.size === 0 && this.#askingNodes === 0) this.#armGraceOf(task);
+    this.announceReady(task);
+    this.#armWait(task);
   }
 
   #withdraw(node: NodeSession): void {
@@ -206,24 +260,40 @@ export class Scheduler {
   }
 
   #armGrace(method: MethodQueue): void {
-    if (method.nodes.size > 0 || this.#askingNodes > 0) return;
-    for (const task of method) this.#armGraceOf(task);
+    if (!this.isServed(method)) for (const task of method) this.#armWait(task);
   }
 
-  #armGraceOf(task: Task): void {
-    // One deadline for each task: should nodes come and go meanwhile, it is set anew when it is due.
-    if (task.isSubmitted || task.hasGrace) return;
-    task.hasGrace = true;
-    const since = Math.max(task.method.unservedSince, task.createdAt);
-    this.#deadlines.add(since + this.#options.graceMs, { type: "unserved", task });
+  #armWait(task: Task): void {
+    const at = Math.min(expiryOf(task), this.#graceEnd(task));
+    if (at < Number.POSITIVE_INFINITY) this.arm(task, at);
+  }
+
+  #graceEnd({ isSubmitted, method, createdAt }: Task): number {
+    if (isSubmitted || this.isServed(method)) return Number.POSITIVE_INFINITY;
+    return Math.max(method.unservedSince, createdAt) + this.#options.graceMs;
+  }
+
+  /**
+   * The node with most free slots; where none has any, with most room left. One that has not said anything for
+   * some heartbeats, because it is busy or stuck, comes after all others.
+   */
+  #pickNode(method: MethodQueue): NodeSession | undefined {
+    const quietSince = this.#turn.now - quietHeartbeats * this.#options.heartbeatMs;
+    let best: NodeSession | undefined;
+    for (const node of method.nodes) {
+      if (!node.hasRoom) continue;
+      if (best === undefined || isBetter(node, best, quietSince)) best = node;
+    }
+    return best;
   }
 }
 
-/** The node with most free slots; where none has any, with most room left. */
-function pickNode(nodes: Iterable<NodeSession>): NodeSession | undefined {
-  let best: NodeSession | undefined;
-  for (const node of nodes) {
-    if (node.hasRoom && (best === undefined || node.freeSlots > best.freeSlots)) best = node;
-  }
-  return best;
+function isBetter(node: NodeSession, best: NodeSession, quietSince: number): boolean {
+  const isQuiet = node.lastSeen < quietSince;
+  return isQuiet === best.lastSeen < quietSince ? node.freeSlots > best.freeSlots : !isQuiet;
+}
+
+/** When a task has waited too long for its first run. */
+function expiryOf({ expiresAt, failures, losses }: Task): number {
+  return expiresAt !== undefined && failures + losses === 0 ? expiresAt : Number.POSITIVE_INFINITY;
 }

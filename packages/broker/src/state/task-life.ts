@@ -2,6 +2,7 @@
 import {
   Announcement,
   ErrorCode,
+  type ErrorObject,
   errorObject,
   isSettled,
   notification,
@@ -9,13 +10,22 @@ import {
   Push,
   respond,
   TaskStatus,
+  type WireOptions,
 } from "zerotask-core";
+import type { Backlog } from "./backlog.ts";
 import type { ClientSession } from "./client-session.ts";
+import type { Load } from "./load.ts";
 import type { MethodQueue } from "./method-queue.ts";
+import { mayBeRetried, retryDelay } from "./retry.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { type NewTask, Task, type Waiter } from "./task.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Storages } from "./storages.ts";
+import type { Durability, StoredTask } from "./stored-task.ts";
+import { type NewTask, Task } from "./task.ts";
+import { restored, toStore } from "./task-record.ts";
 import type { TaskTable } from "./task-table.ts";
 import type { Turn } from "./turn.ts";
+import { type SettledView, settledMessage, type Waiters } from "./waiters.ts";
 
 export interface LifeBounds {
   /** How often a task may lose its node before it fails. */
@@ -23,42 +33,111 @@ export interface LifeBounds {
   /** How many answers of one client are kept until it acknowledges them, and their bytes. */
   readonly maxReplay: number;
   readonly maxReplayBytes: number;
+  /** How long outcomes are kept: of submitted tasks, and of those whose outcome nobody wants. */
+  readonly resultTtlMs: number;
+  readonly replayMs: number;
+  /** A random number from 0 to 1. */
+  readonly random: () => number;
+}
+
+export interface LifeParts {
+  readonly turn: Turn;
+  readonly tasks: TaskTable;
+  readonly scheduler: Scheduler;
+  readonly storages: Storages;
+  readonly backlog: Backlog;
+  readonly sessions: Sessions;
+  readonly waiters: Waiters;
+  readonly load: Load;
+  readonly bounds: LifeBounds;
 }
 
 export class TaskLife {
-  readonly #turn: Turn;
-  readonly #tasks: TaskTable;
-  readonly #scheduler: Scheduler;
-  readonly #bounds: LifeBounds;
+  readonly #parts: LifeParts;
   #sequence = 0;
-  #unsettled = 0;
 
-  constructor(turn: Turn, tasks: TaskTable, scheduler: Scheduler, bounds: LifeBounds) {
-    this.#turn = turn;
-    this.#tasks = tasks;
-    this.#scheduler = scheduler;
-    this.#bounds = bounds;
+  constructor(parts: LifeParts) {
+    this.#parts = parts;
   }
 
-  get unsettled(): number {
-    return this.#unsettled;
-  }
-
-  /** The number of the task that is submitted next; no other task of this broker has it. */
+  /** The number of the task that comes next; no other task of this broker has it. */
   nextNumber(): number {
     return this.#sequence + 1;
   }
 
-  submit(task: NewTask, methodName: string): Task {
-    const method = this.#scheduler.method(methodName);
-    const record = new Task(task, method, ++this.#sequence, this.#turn.now);
-    method.unsettled++;
-    this.#unsettled++;
-    this.#tasks.add(record);
-    if (record.retention === "replay") record.owner.calls.add(record);
-    if (record.isSubmitted) record.owner.hasSubmitted = true;
-    this.#scheduler.enqueue(record);
-    return record;
+  /** Takes a call, which is in memory only. */
+  call(task: NewTask, methodName: string): void {
+    const { load, scheduler } = this.#parts;
+    const record = this.#create(task, scheduler.method(methodName));
+    record.caller?.calls.add(record);
+    load.add(record.caller, undefined, record.bytes);
+    scheduler.enqueue(record);
+  }
+
+  /**
+   * Stores a task; it can run from then on.
+   * @param then called when it is stored; with what was there before under its id, if so, or why it can't be stored
+   */
+  submit(
+    task: NewTask & { readonly level: Durability },
+    methodName: string,
+    then: (known: StoredTask | undefined, failure: ErrorObject | undefined) => void,
+  ): void {
+    const { backlog, load, scheduler, sessions, storages } = this.#parts;
+    const method = scheduler.method(methodName);
+    const isClaimed = backlog.hasRoomFor(method, task.level, task.bytes);
+    const record = this.#create(task, method);
+    record.isArriving = true;
+    const owner = sessions.clients.get(task.ownerId);
+    if (isClaimed) method.arriving++;
+    backlog.hold(record.bytes);
+    load.add(owner, task.level, task.bytes);
+    const storage = storages.for(task.level);
+    storage.change({ type: "add", task: toStore(record, methodName), isClaimed });
+    storage.whenStored((failure) => {
+      record.isArriving = false;
+      if (isClaimed) method.arriving--;
+      const known = storage.knownBefore(task.id);
+      then(known, failure);
+      // Somebody may have stopped it meanwhile.
+      if (record.settled !== undefined) return;
+      if (known !== undefined || failure !== undefined) {
+        load.remove(owner, task.level, task.bytes);
+        this.#letGo(record);
+      } else if (isClaimed) this.#enqueue(record);
+      else this.#leave(record, record.createdAt);
+    });
+  }
+
+  /** Holds a stored task that was claimed, and lets it wait for a node. */
+  admit(stored: StoredTask, level: Durability): Task {
+    const task = this.hold(stored, level);
+    this.#enqueue(task);
+    return task;
+  }
+
+  /** Holds a task that was claimed by its id, from what was left to the store. */
+  takeBack(stored: StoredTask, level: Durability): Task {
+    const task = this.hold(stored, level);
+    this.#parts.backlog.taken(task.method, level);
+    task.isTakenBack = true;
+    return task;
+  }
+
+  /** Lets a task that was taken back wait for a node after all. */
+  requeue(task: Task): void {
+    task.isTakenBack = false;
+    this.#enqueue(task);
+  }
+
+  /** Holds a stored task that was claimed. */
+  hold(stored: StoredTask, level: Durability): Task {
+    const { backlog, scheduler } = this.#parts;
+    const method = scheduler.method(stored.method);
+    const task = restored(stored, level, method, ++this.#sequence);
+    this.#register(task);
+    backlog.hold(task.bytes);
+    return task;
   }
 
   /** A node says that the task has been running for a while. */
@@ -66,50 +145,96 @@ export class TaskLife {
     task.status = TaskStatus.Running;
   }
 
-  /** Records the one outcome that a task has, and tells everybody who asked for it. */
-  settle(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
+  /** A run ended. It may not have been the last. */
+  end(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
     if (task.settled !== undefined) return;
-    this.#scheduler.unassign(task);
-    task.status = status;
-    task.settled = { outcome, at: this.#turn.now, bytes };
-    task.params = undefined;
-    if (task.retention === "replay") task.owner.calls.delete(task);
-    this.#unsettled--;
-    this.#forgetMethod(task.method);
-    this.#tell(task);
-    this.#retain(task);
+    const { retries = task.method.description?.retries ?? 0 } = task.options;
+    if (task.failures >= retries || !mayBeRetried(outcome)) {
+      this.settle(task, status, outcome, bytes);
+      return;
+    }
+    const { turn, scheduler, bounds } = this.#parts;
+    scheduler.unassign(task);
+    task.failures++;
+    task.status = TaskStatus.Scheduled;
+    const dueAt = turn.now + retryDelay(task.failures, backoffOf(task), bounds.random());
+    if (task.level === undefined) {
+      scheduler.arm(task, dueAt);
+      return;
+    }
+    const storage = this.#parts.storages.for(task.level);
+    storage.change({ ...progressOf(task), type: "reschedule", dueAt, isClaimed: false });
+    storage.whenStored((failure) => {
+      if (failure === undefined && task.settled === undefined) this.#leave(task, dueAt);
+    });
   }
 
-  /** Tells the owner, if it wanted to be told, of an outcome it may have missed. */
-  notifyOwner(task: Task): void {
-    const { settled, owner } = task;
-    if (!task.notify || settled === undefined || owner.peer === undefined) return;
-    const params = { task_id: task.id, status: task.status, ...settled.outcome };
-    this.#turn.send(owner.peer, notification(Push.TaskSettled, params));
+  /** Records the one outcome that a task has, and tells everybody who asked for it, once that is stored. */
+  settle(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
+    if (task.settled !== undefined) return;
+    const { backlog, load, scheduler, sessions, storages, tasks, turn } = this.#parts;
+    scheduler.unassign(task);
+    scheduler.disarm(task);
+    task.status = status;
+    task.settled = { outcome, at: turn.now, bytes };
+    const client = task.caller ?? sessions.clients.get(task.ownerId);
+    load.remove(client, task.level, task.bytes);
+    task.method.unsettled--;
+    if (task.level === undefined) {
+      task.params = undefined;
+      task.caller?.calls.delete(task);
+      this.answer(task);
+      if (task.caller === undefined || task.caller.isGone) tasks.remove(task);
+      scheduler.release(task.method);
+      return;
+    }
+    const storage = storages.for(task.level);
+    storage.change(this.#settleChange(task, status, outcome));
+    storage.whenStored((failure) => {
+      tasks.remove(task);
+      backlog.release(task.bytes);
+      scheduler.release(task.method);
+      if (failure === undefined)
+        this.#tell(task.ownerId, task.options.notify, { id: task.id, status, outcome });
+    });
+  }
+
+  /** Tells the owner of an outcome, if it is there. */
+  notifyOwner(ownerId: string, view: SettledView): void {
+    const peer = this.#parts.sessions.clients.get(ownerId)?.peer;
+    if (peer !== undefined) this.#parts.turn.send(peer, notification(Push.TaskSettled, settledMessage(view)));
   }
 
   /** Sends the answer to a call, perhaps once more. */
   answer(task: Task): void {
-    const { settled, addressee, owner } = task;
+    const { settled, addressee, caller } = task;
     if (settled === undefined || addressee === undefined) return;
     const response = respond(task.requestId, settled.outcome);
-    if (task.retention === "replay") {
-      owner.deliverAnswer(task, response);
-      this.expireAnswers(owner, Number.NEGATIVE_INFINITY);
-    } else addressee.deliver(response);
+    if (caller === undefined) {
+      addressee.deliver(response);
+      return;
+    }
+    caller.deliverAnswer(task, response);
+    this.expireAnswers(caller, Number.NEGATIVE_INFINITY);
   }
 
   /** Gives up what a client has not acknowledged since `time`, or what is more than is kept. */
   expireAnswers(client: ClientSession, time: number): void {
-    const { maxReplay, maxReplayBytes } = this.#bounds;
-    for (const task of client.expireAnswers(time, maxReplay, maxReplayBytes)) this.#tasks.remove(task);
+    const { bounds, tasks } = this.#parts;
+    const { maxReplay, maxReplayBytes } = bounds;
+    for (const task of client.expireAnswers(time, maxReplay, maxReplayBytes)) tasks.remove(task);
   }
 
   /** The node that had the task is gone. */
   lose(task: Task): void {
     task.losses++;
-    if (task.losses <= this.#bounds.redeliveries) {
+    if (task.losses <= this.#parts.bounds.redeliveries) {
       this.putBack(task);
+      if (task.level === undefined) return;
+      const dueAt = this.#parts.turn.now;
+      this.#parts.storages
+        .for(task.level)
+        .change({ ...progressOf(task), type: "reschedule", dueAt, isClaimed: true });
       return;
     }
     const message = `Its node was lost ${task.losses} times`;
@@ -118,79 +243,154 @@ export class TaskLife {
 
   /** The task goes on with its next attempt. */
   putBack(task: Task): void {
-    this.#scheduler.putBack(task);
+    const { scheduler, storages } = this.#parts;
+    if (task.level === undefined || storages.for(task.level).failure === undefined) {
+      scheduler.putBack(task);
+      return;
+    }
+    scheduler.unassign(task);
+    this.#letGo(task);
   }
 
   /** Ends the task. A node that has it is told to give it up. */
   stop(task: Task): void {
+    this.#cut(task, TaskStatus.Stopped, errorObject(ErrorCode.TaskStopped, "The task was stopped"));
+  }
+
+  /** Something was to be done about this task now. */
+  onDue(task: Task): void {
+    task.deadline = undefined;
+    switch (task.status) {
+      case TaskStatus.Scheduled:
+        this.#parts.scheduler.putBack(task);
+        break;
+      case TaskStatus.Queued: {
+        const reason = this.#parts.scheduler.waitedTooLong(task);
+        if (reason === "expired") this.#expire(task);
+        else if (reason === "unserved") this.#failUnserved(task);
+        break;
+      }
+      case TaskStatus.Assigned:
+      case TaskStatus.Running:
+        this.#overrun(task);
+        break;
+    }
+  }
+
+  /** A store failed: what is in it can neither be run nor settled any more by this broker. */
+  abandon(level: Durability): void {
+    for (const task of this.#parts.tasks) {
+      if (task.level !== level || task.settled !== undefined || task.node !== undefined) continue;
+      task.status = TaskStatus.Scheduled;
+      this.#parts.scheduler.disarm(task);
+      this.#letGo(task);
+    }
+  }
+
+  #create(task: NewTask, method: MethodQueue): Task {
+    const record = new Task(task, method, ++this.#sequence);
+    this.#register(record);
+    return record;
+  }
+
+  #register(task: Task): void {
+    task.method.unsettled++;
+    this.#parts.tasks.add(task);
+  }
+
+  #enqueue(task: Task): void {
+    task.status = TaskStatus.Queued;
+    if (this.#parts.scheduler.waitedTooLong(task) === "expired") this.#expire(task);
+    else this.#parts.scheduler.enqueue(task);
+  }
+
+  /** Leaves a task to its store, from where it will be claimed again. */
+  #leave(task: Task, dueAt: number): void {
+    if (task.level === undefined) return;
+    const { backlog, scheduler } = this.#parts;
+    backlog.leave(task.method, task.level, dueAt, task.failures === 0 ? task.expiresAt : undefined);
+    this.#letGo(task);
+    if (dueAt <= this.#parts.turn.now) scheduler.announceReady(task);
+  }
+
+  #letGo(task: Task): void {
+    const { backlog, scheduler, tasks } = this.#parts;
+    tasks.remove(task);
+    backlog.release(task.bytes);
+    task.method.unsettled--;
+    scheduler.release(task.method);
+  }
+
+  #settleChange(
+    task: Task,
+    status: TaskStatus,
+    outcome: Outcome,
+  ): Parameters<Storages["memory"]["change"]>[0] {
+    const { turn, bounds } = this.#parts;
+    const isDiscarded = task.options.discard === true;
+    return {
+      type: "settle",
+      id: task.id,
+      status,
+      attempt: task.attempt,
+      outcome: isDiscarded ? undefined : JSON.stringify(outcome),
+      settledAt: turn.now,
+      // The record of what nobody wants is kept for as long as it may be submitted again, for want of an answer.
+      forgetAt: turn.now + (isDiscarded ? bounds.replayMs : bounds.resultTtlMs),
+    };
+  }
+
+  #tell(ownerId: string, notify: boolean | undefined, view: SettledView): void {
+    const { sessions, turn, waiters } = this.#parts;
+    if (notify === true) this.notifyOwner(ownerId, view);
+    waiters.settle(view);
+    if (sessions.clients.get(ownerId)?.token === undefined) {
+      turn.announce(Announcement.TaskResultReady, { task_id: view.id });
+    }
+  }
+
+  #overrun(task: Task): void {
+    const timeoutMs = task.options.timeoutMs ?? task.method.description?.timeoutMs;
+    const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
+    this.#abort(task);
+    this.end(task, TaskStatus.Expired, { error }, 0);
+  }
+
+  #expire(task: Task): void {
+    const waited = Math.round((task.expiresAt ?? 0) - task.createdAt);
+    const error = errorObject(ErrorCode.TaskExpired, `The task waited for more than ${waited} ms`);
+    this.settle(task, TaskStatus.Expired, { error }, 0);
+  }
+
+  #failUnserved(task: Task): void {
+    const method = task.method.name;
+    const error = errorObject(ErrorCode.MethodNotFound, `Method not found: ${method}`, { method });
+    this.settle(task, TaskStatus.Failed, { error }, 0);
+  }
+
+  #cut(task: Task, status: TaskStatus, error: ErrorObject): void {
     if (isSettled(task.status)) return;
-    const { node, attemptId } = task;
-    if (node?.peer !== undefined) this.#turn.send(node.peer, notification(Push.TaskAbort, { id: attemptId }));
-    this.settle(
-      task,
-      TaskStatus.Stopped,
-      { error: errorObject(ErrorCode.TaskStopped, "The task was stopped") },
-      0,
-    );
+    this.#abort(task);
+    this.settle(task, status, { error }, 0);
   }
 
-  /** Answers `waiter` when the task is settled, which may be now. */
-  wait(task: Task, waiter: Waiter): void {
-    if (task.settled !== undefined) {
-      answerWaiter(task, waiter);
-      return;
-    }
-    task.waiters ??= [];
-    // A session that lost its connection asks again under the same id, and gets one answer.
-    const same = task.waiters.find((other) => isSameRequest(other, waiter));
-    if (same !== undefined) same.done = true;
-    task.waiters = task.waiters.filter((other) => other !== same);
-    task.waiters.push(waiter);
-  }
-
-  /** A waiter's own time is over: the task goes on. */
-  giveUp(task: Task, waiter: Waiter): void {
-    if (waiter.done) return;
-    waiter.done = true;
-    task.waiters = task.waiters?.filter((other) => other !== waiter);
-    const error = errorObject(ErrorCode.TaskNotComplete, `The task is ${task.status}`, {
-      status: task.status,
-    });
-    waiter.addressee.deliver(respond(waiter.requestId, { error }));
-  }
-
-  #tell(task: Task): void {
-    this.answer(task);
-    this.notifyOwner(task);
-    for (const waiter of task.waiters ?? []) answerWaiter(task, waiter);
-    task.waiters = undefined;
-    if (task.owner.token === undefined && task.retention === "record") {
-      this.#turn.announce(Announcement.TaskResultReady, { task_id: task.id });
-    }
-  }
-
-  #retain(task: Task): void {
-    if (task.retention === "record") {
-      this.#tasks.keepResult(task);
-      this.#tasks.expire(this.#turn.now);
-    } else if (task.retention === "none" || task.owner.isGone) {
-      this.#tasks.remove(task);
-    }
-  }
-
-  #forgetMethod(method: MethodQueue): void {
-    method.unsettled--;
-    if (method.unsettled === 0) this.#scheduler.release(method);
+  /** Tells the node that has the task to give it up. */
+  #abort({ node, attemptId }: Task): void {
+    if (node?.peer !== undefined)
+      this.#parts.turn.send(node.peer, notification(Push.TaskAbort, { id: attemptId }));
   }
 }
 
-function isSameRequest(one: Waiter, other: Waiter): boolean {
-  return one.addressee === other.addressee && one.requestId === other.requestId;
+function backoffOf({ method, options }: Task): WireOptions["backoff"] {
+  return options.backoff ?? method.description?.backoff;
 }
 
-function answerWaiter(task: Task, waiter: Waiter): void {
-  if (waiter.done || task.settled === undefined) return;
-  waiter.done = true;
-  const result = { task_id: task.id, status: task.status, ...task.settled.outcome };
-  waiter.addressee.deliver(respond(waiter.requestId, { result }));
+function progressOf({
+  id,
+  status,
+  attempt,
+  losses,
+  failures,
+}: Task): Pick<Task, "id" | "status" | "attempt" | "losses" | "failures"> {
+  return { id, status, attempt, losses, failures };
 }

@@ -20,6 +20,8 @@ export const ErrorCode = {
   TaskNotComplete: -32050,
   Busy: -32060,
   TooLarge: -32061,
+  /** The broker can't write to its disk, and takes nothing that it would have to store. */
+  StoreFailed: -32062,
   NotAllowed: -32070,
 } as const;
 

@@ -6,6 +6,7 @@ export const BrokerMethod = {
   ClientDisconnect: "zerotask.broker.client_disconnect",
   ClientAck: "zerotask.broker.client_ack",
   ClientNewTask: "zerotask.broker.client_new_task",
+  ClientCall: "zerotask.broker.client_call",
   ClientTaskStatus: "zerotask.broker.client_task_status",
   ClientTaskResult: "zerotask.broker.client_task_result",
   ClientTaskWait: "zerotask.broker.client_task_wait",

@@ -14,17 +14,19 @@ import {
 } from "../protocol/messages.ts";
 import { isReservedMethod } from "../protocol/methods.ts";
 import type { MethodDescription } from "../protocol/openrpc.ts";
+import { checkSubmitOptions, type RunOptions } from "../protocol/task-options.ts";
+import { runAs, type TaskContext } from "./current.ts";
 import type { Handler } from "./handler.ts";
 import { taskMethods } from "./mark.ts";
 
-export interface HandlerOptions {
+export interface HandlerOptions extends RunOptions {
   /** Parameter names in order. */
   readonly params?: readonly string[];
 }
 
 interface Registered {
   readonly method: jayson.MethodLike;
-  readonly params: readonly string[] | undefined;
+  readonly description: MethodDescription;
 }
 
 type JaysonCallback = (error: unknown, result?: unknown) => void;
@@ -63,18 +65,20 @@ export class Dispatcher {
     if (isReservedMethod(name)) throw new OptionError("name", "outside of rpc.* and zerotask.*", name);
     if (typeof handler !== "function") throw new OptionError("handler", "a function", handler);
     if (this.#methods.has(name)) throw new OptionError("name", "a name that is not registered yet", name);
+    checkSubmitOptions(options);
     const { params } = options;
     const serve = (given: Params | undefined, callback: JaysonCallback): void =>
       run(handler, given, params, callback);
-    this.#methods.set(name, { method: new jayson.Method(serve as jayson.MethodHandler), params });
+    const method = new jayson.Method(serve as jayson.MethodHandler);
+    this.#methods.set(name, { method, description: { name, ...options } });
   }
 
   /** Serves every `@task` method of `object`; `this` is the object. Returns their names. */
   addObject(object: object): string[] {
     const names: string[] = [];
     for (const method of taskMethods(object)) {
-      const { name, params, dispatcher = this } = method.mark;
-      dispatcher.add(name, method.handler.bind(object), params === undefined ? {} : { params });
+      const { name, dispatcher = this, ...options } = method.mark;
+      dispatcher.add(name, method.handler.bind(object), options);
       names.push(name);
     }
     return names;
@@ -82,24 +86,33 @@ export class Dispatcher {
 
   /** What is served now. */
   methods(): MethodDescription[] {
-    return Array.from(this.#methods, ([name, { params }]) =>
-      params === undefined ? { name } : { name, params },
-    );
+    return Array.from(this.#methods.values(), ({ description }) => description);
   }
 
   /**
    * Runs one request. `done` gets its response, or `undefined` for a notification; it is called once,
    * and at once where the handler returned no promise. Never throws.
+   * @param context makes what the handler gets from `current()`. @default none: `current()` throws
    */
-  dispatch(request: Request, done: (response: Response | undefined) => void): void {
+  dispatch(
+    request: Request,
+    done: (response: Response | undefined) => void,
+    context?: () => TaskContext,
+  ): void {
     // jayson takes a null id for a notification.
     if (request.id === null) {
-      this.dispatch({ ...request, id: 0 }, (response) => done(response && { ...response, id: null }));
+      this.dispatch(
+        { ...request, id: 0 },
+        (response) => done(response && { ...response, id: null }),
+        context,
+      );
       return;
     }
-    this.#server.call(request as jayson.JSONRPCRequest, {}, (error: unknown, response: unknown) => {
-      done((error ?? response ?? undefined) as Response | undefined);
-    });
+    const call = (): unknown =>
+      this.#server.call(request as jayson.JSONRPCRequest, {}, (error: unknown, response: unknown) => {
+        done((error ?? response ?? undefined) as Response | undefined);
+      });
+    runAs(context, call);
   }
 
   /** jayson answers "Method not found" for `undefined`, though its types don't tell. */

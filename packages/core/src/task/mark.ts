@@ -1,8 +1,9 @@
 // What `@task` leaves on a method, for the loader of its module to find.
+import type { RunOptions } from "../protocol/task-options.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Handler } from "./handler.ts";
 
-export interface TaskOptions {
+export interface TaskOptions extends RunOptions {
   /** The method it is asked for by. @default the decorated method's own name */
   readonly name?: string;
   /** Parameter names in order: calls with params by name are then turned into positions. */

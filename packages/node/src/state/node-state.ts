@@ -27,6 +27,8 @@ export type NodeEffect =
   | { readonly type: "answer"; readonly assignment: Assignment; readonly response: Response }
   | { readonly type: "report-running"; readonly assignment: Assignment }
   | { readonly type: "hand-back"; readonly assignment: Assignment }
+  /** Nobody wants the outcome of what runs any more. */
+  | { readonly type: "abort"; readonly assignment: Assignment }
   /** Tell this broker how many unsettled tasks the node can hold. */
   | { readonly type: "fetch"; readonly link: number; readonly capacity: number }
   /** Send a `tick` at this time. */
@@ -141,8 +143,8 @@ export class NodeState {
   #onAborted(link: number, id: string): void {
     for (const [assignment, held] of [...this.#waiting, ...this.#running]) {
       if (assignment.link !== link || assignment.id !== id) continue;
-      this.#waiting.delete(assignment);
       held.isAborted = true;
+      if (!this.#waiting.delete(assignment)) this.#effects.push({ type: "abort", assignment });
     }
   }
 

@@ -1,0 +1,111 @@
+// Calls: tasks whose answer somebody waits for. They live in memory, and end with the client that made them.
+import {
+  ErrorCode,
+  errorObject,
+  failure,
+  type Params,
+  type RequestId,
+  respond,
+  type WireOptions,
+} from "zerotask-core";
+import type { Addressee } from "./addressee.ts";
+import type { ClientSession } from "./client-session.ts";
+import { stopping } from "./command.ts";
+import type { Load } from "./load.ts";
+import type { Sessions } from "./sessions.ts";
+import type { NewTask } from "./task.ts";
+import type { TaskLife } from "./task-life.ts";
+import type { TaskTable } from "./task-table.ts";
+import type { Turn } from "./turn.ts";
+
+export interface Call {
+  readonly method: string;
+  readonly params: Params | undefined;
+  readonly requestId: RequestId;
+  readonly options: WireOptions;
+  readonly bytes: number;
+}
+
+export interface CallParts {
+  readonly turn: Turn;
+  readonly sessions: Sessions;
+  readonly tasks: TaskTable;
+  readonly life: TaskLife;
+  readonly load: Load;
+}
+
+export class Calls {
+  readonly #parts: CallParts;
+  #isDraining = false;
+
+  constructor(parts: CallParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes no more. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** A call of a session. The same id is the same task, however often it is sent. */
+  ofSession(call: Call, owner: ClientSession): void {
+    const { life, tasks } = this.#parts;
+    const { requestId } = call;
+    const id = `${owner.id}-${keyOf(requestId)}`;
+    const known = tasks.get(id);
+    if (known === undefined) {
+      this.#take(call, id, owner.id, owner, owner);
+    } else if (known.caller === owner) {
+      known.requestId = requestId;
+      life.answer(known);
+    } else {
+      const message = `The task ${id} is no call of this session`;
+      owner.deliver(failure(requestId, errorObject(ErrorCode.InvalidTaskId, message)));
+    }
+  }
+
+  /** A call of a peer without a session, whose ids mean nothing to others; or a notification. */
+  ofStranger(call: Call, addressee: Addressee): void {
+    const ownerId = this.#parts.sessions.anonymous.id;
+    this.#take(call, `${ownerId}-${this.#parts.life.nextNumber()}`, ownerId, undefined, addressee);
+  }
+
+  #take(
+    call: Call,
+    id: string,
+    ownerId: string,
+    caller: ClientSession | undefined,
+    addressee: Addressee,
+  ): void {
+    const { life, load, turn } = this.#parts;
+    const { method, params, requestId, options, bytes } = call;
+    const refusal = this.#isDraining ? stopping() : load.refusal(caller, undefined, bytes);
+    if (refusal !== undefined) {
+      addressee.deliver(respond(requestId, refusal.error));
+      return;
+    }
+    const createdAt = turn.now;
+    const expiresAt = options.expiresMs === undefined ? undefined : createdAt + options.expiresMs;
+    const task: NewTask = {
+      id,
+      ownerId,
+      caller,
+      level: undefined,
+      params,
+      options,
+      addressee,
+      requestId,
+      bytes,
+      createdAt,
+      expiresAt,
+    };
+    life.call(task, method);
+  }
+}
+
+/** The ids 1 and "1" are two requests: a string that could be a number is quoted. */
+function keyOf(requestId: RequestId): string {
+  const isAmbiguous =
+    typeof requestId === "string" && requestId.trim() !== "" && !Number.isNaN(Number(requestId));
+  return isAmbiguous ? JSON.stringify(requestId) : String(requestId);
+}

@@ -1,0 +1,71 @@
+// How peers introduce themselves, and for whom a connection may speak.
+import { describe, ErrorCode, type MessageLimits, PROTOCOL_VERSION } from "zerotask-core";
+import type { ClientSession } from "./client-session.ts";
+import { type Command, type ParamReader, Refusal } from "./command.ts";
+import type { NodeSession } from "./node-session.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Turn } from "./turn.ts";
+
+interface Place {
+  readonly turn: Turn;
+  readonly sessions: Sessions;
+}
+
+/** What a session is told of how large its messages may be. */
+export function wireLimits({ maxMessageBytes, maxBatch, maxDepth }: MessageLimits): object {
+  return { message_bytes: maxMessageBytes, batch: maxBatch, depth: maxDepth };
+}
+
+/** Which protocol a peer introduces itself with; none is the original's. */
+export function readProtocol(command: Command, read: ParamReader): number | undefined {
+  if (!read.has("protocol")) return undefined;
+  const protocol = read.value("protocol");
+  if (protocol !== PROTOCOL_VERSION) {
+    throw new Refusal(
+      ErrorCode.InvalidParams,
+      `Expected \`protocol\` to be ${PROTOCOL_VERSION}, got ${describe(protocol)}`,
+    );
+  }
+  if (!command.mayHaveSession) {
+    throw new Refusal(
+      ErrorCode.NotAllowed,
+      "Expected a DEALER socket without a routing id of its own, got another",
+    );
+  }
+  if (command.session !== undefined) {
+    throw new Refusal(
+      ErrorCode.NotAllowed,
+      `This connection has a session already, of the ${command.session.kind} ${command.session.id}`,
+    );
+  }
+  return protocol;
+}
+
+/** The client that a command is about: the session's own, or one without a token, that its id is enough for. */
+export function clientOf({ session }: Command, read: ParamReader, { sessions, turn }: Place): ClientSession {
+  if (session?.kind === "client" && (!read.has("client_id") || read.string("client_id") === session.id)) {
+    return session;
+  }
+  const id = read.string("client_id");
+  const client = sessions.clients.get(id);
+  if (client === undefined)
+    throw new Refusal(ErrorCode.InvalidClientId, `No client has the id ${describe(id)}`);
+  if (client.token !== undefined) {
+    throw new Refusal(ErrorCode.NotAllowed, "This client can only be spoken for on its own connection");
+  }
+  client.lastSeen = turn.now;
+  return client;
+}
+
+/** The node that a command is about: the session's own, or one without a token, that its id is enough for. */
+export function nodeOf({ session }: Command, read: ParamReader, { sessions, turn }: Place): NodeSession {
+  const isOwn = session?.kind === "node" && (!read.has("node_id") || read.string("node_id") === session.id);
+  const id = isOwn ? session.id : read.string("node_id");
+  const node = isOwn ? session : sessions.nodes.get(id);
+  if (node === undefined) throw new Refusal(ErrorCode.InvalidNodeId, `No node has the id ${describe(id)}`);
+  if (!isOwn && node.token !== undefined) {
+    throw new Refusal(ErrorCode.NotAllowed, "This node can only be spoken for on its own connection");
+  }
+  node.lastSeen = turn.now;
+  return node;
+}

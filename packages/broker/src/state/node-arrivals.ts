@@ -1,0 +1,243 @@
+// How nodes come and go: what they serve, and which runs they bring back.
+import {
+  Announcement,
+  describe,
+  ErrorCode,
+  isBrokerTask,
+  isReservedMethod,
+  type MethodDescription,
+  OptionError,
+  type Outcome,
+  type RunOptions,
+  respond,
+  runOptionsFromWire,
+} from "zerotask-core";
+import { heldAttempt, isFree, readAttempt } from "./attempts.ts";
+import { busy, type Command, checkId, type ParamReader, Refusal } from "./command.ts";
+import type { BrokerConfig } from "./config.ts";
+import { readProtocol, wireLimits } from "./introduction.ts";
+import { NodeSession } from "./node-session.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Storage } from "./storage.ts";
+import type { Storages } from "./storages.ts";
+import type { Task } from "./task.ts";
+import type { TaskLife } from "./task-life.ts";
+import type { TaskTable } from "./task-table.ts";
+import type { Turn } from "./turn.ts";
+
+export interface NodeParts {
+  readonly turn: Turn;
+  readonly config: BrokerConfig;
+  readonly sessions: Sessions;
+  readonly tasks: TaskTable;
+  readonly life: TaskLife;
+  readonly scheduler: Scheduler;
+  readonly storages: Storages;
+}
+
+/** How many waiting tasks a node without a protocol is told of again. */
+const reannounced = 100;
+
+interface Introduction {
+  readonly id: string;
+  readonly token: string | undefined;
+  readonly peer: string;
+  readonly descriptions: readonly MethodDescription[];
+  readonly slots: number;
+  readonly running: ReadonlySet<string>;
+}
+
+export class NodeArrivals {
+  readonly #parts: NodeParts;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+  }
+
+  /** A node introduces itself: it is answered once it is known what it still runs. */
+  connect(command: Command, read: ParamReader): Outcome | undefined {
+    const protocol = readProtocol(command, read);
+    const { config, sessions, scheduler, turn } = this.#parts;
+    const id = read.has("node_id")
+      ? checkId(read.string("node_id"), ErrorCode.InvalidNodeId, "a node id")
+      : config.newId();
+    const token =
+      protocol === undefined ? undefined : read.has("token") ? read.string("token") : config.newToken();
+    this.#checkOwner(id, token);
+    if (protocol === undefined) {
+      const known = sessions.nodes.get(id);
+      if (known === undefined) {
+        sessions.addNode(new NodeSession(id, token, undefined, turn));
+        scheduler.countAskingNodes(1);
+      } else known.lastSeen = turn.now;
+      this.announceWaiting();
+      return { result: id };
+    }
+    const introduction = {
+      id,
+      token,
+      peer: command.peer,
+      descriptions: readMethods(read),
+      slots: read.count("slots"),
+      running: readRunning(read),
+    };
+    this.#claimRunning([...introduction.running], [...this.#parts.storages], () => {
+      command.addressee.deliver(respond(command.requestId, this.#welcome(introduction)));
+    });
+    return undefined;
+  }
+
+  /** @throws Refusal when the id is another's, or there are too many sessions */
+  #checkOwner(id: string, token: string | undefined): void {
+    const { config, sessions } = this.#parts;
+    const known = sessions.nodes.get(id);
+    if (known !== undefined && known.token !== token) {
+      throw new Refusal(ErrorCode.InvalidNodeId, `The node id ${id} belongs to another session`);
+    }
+    if (known === undefined && sessions.count >= config.maxSessions)
+      throw busy("sessions", config.maxSessions);
+  }
+
+  /** Claims what a node says that it runs, and that no task in memory is: an earlier run of the broker gave it that. */
+  #claimRunning(running: readonly string[], [storage, ...others]: Storage[], then: () => void): void {
+    const { life, tasks } = this.#parts;
+    const unknown = running.filter((attemptId) => tasks.get(readAttempt(attemptId)?.id ?? "") === undefined);
+    if (storage === undefined || unknown.length === 0) {
+      then();
+      return;
+    }
+    const ids = unknown.flatMap((attemptId) => readAttempt(attemptId)?.id ?? []);
+    storage.take(ids, (taken = []) => {
+      for (const { task, isTaken } of taken) if (isTaken) life.takeBack(task, storage.level);
+      this.#claimRunning(unknown, others, then);
+    });
+  }
+
+  /** Makes the node's session: from here on it is given tasks. */
+  #welcome(introduction: Introduction): Outcome {
+    const { config, sessions, scheduler, turn } = this.#parts;
+    const { id, token, peer, descriptions, slots, running } = introduction;
+    try {
+      this.#checkOwner(id, token);
+    } catch (error) {
+      if (error instanceof Refusal) return error.error;
+      throw error;
+    }
+    const known = sessions.nodes.get(id);
+    const node = new NodeSession(id, token, peer, turn);
+    if (known !== undefined) this.#handOver(known, node, running);
+    sessions.addNode(node);
+    node.slots = slots;
+    node.capacity = slots;
+    const abort = [...running].filter((attemptId) => !this.#adopt(node, attemptId));
+    scheduler.serve(node, descriptions);
+    const { epoch, heartbeatMs, leaseMs } = config;
+    return {
+      result: {
+        node_id: id,
+        token,
+        epoch,
+        heartbeat_ms: heartbeatMs,
+        lease_ms: leaseMs,
+        abort,
+        limits: wireLimits(config.limits),
+      },
+    };
+  }
+
+  /**
+   * Lets a node go on with an attempt. One that is not its own is taken over when no later one was made, as
+   * after a restart of the broker.
+   */
+  #adopt(node: NodeSession, attemptId: string): boolean {
+    if (heldAttempt(this.#parts.tasks, node, attemptId) !== undefined) return true;
+    const attempt = readAttempt(attemptId);
+    const task = attempt && this.#parts.tasks.submitted(attempt.id);
+    if (attempt === undefined || task === undefined) return false;
+    if (!isFree(task)) return false;
+    if (attempt.number > task.attempt) {
+      this.#parts.scheduler.adopt(task, node, attempt.number);
+      return true;
+    }
+    if (task.isTakenBack) this.#parts.life.requeue(task);
+    return false;
+  }
+
+  /** The same node on a new connection keeps what it still runs; the rest got lost on the old one. */
+  #handOver(before: NodeSession, after: NodeSession, running: ReadonlySet<string>): void {
+    const kept = before.tasks.toArray().filter((task) => running.has(task.attemptId));
+    for (const task of kept) {
+      before.tasks.delete(task);
+      after.tasks.add(task);
+      task.node = after;
+    }
+    this.leave(before, (task) => this.#parts.life.putBack(task));
+  }
+
+  /** The node takes no part any more; `each` is done with what it had. */
+  leave(node: NodeSession, each: (task: Task) => void): void {
+    const { sessions, scheduler } = this.#parts;
+    if (sessions.nodes.get(node.id) !== node) return;
+    sessions.remove(node);
+    scheduler.remove(node);
+    for (const task of node.tasks.toArray()) each(task);
+    if (node.token === undefined) scheduler.countAskingNodes(-1);
+  }
+
+  /** Announcements are lossy: a node that depends on them is told again of what waits. */
+  announceWaiting(): void {
+    const { scheduler, turn } = this.#parts;
+    for (const task of scheduler.oldestWaiting(reannounced)) {
+      turn.announce(Announcement.TaskReady, { method: task.method.name, task_id: task.id });
+    }
+  }
+}
+
+function readRunning(read: ParamReader): ReadonlySet<string> {
+  const running = new Set<string>();
+  for (const id of read.array("running")) {
+    if (typeof id !== "string") {
+      throw new Refusal(
+        ErrorCode.InvalidParams,
+        `Expected \`running\` to be attempt ids, got ${describe(id)}`,
+      );
+    }
+    running.add(id);
+  }
+  return running;
+}
+
+function readMethods(read: ParamReader): MethodDescription[] {
+  return read.array("methods").map((method) => {
+    const description = typeof method === "string" ? { name: method } : method;
+    const { name, params, ...options } = (description ?? {}) as {
+      readonly name?: unknown;
+      readonly params?: unknown;
+    };
+    const areNames =
+      params === undefined || (Array.isArray(params) && params.every((p) => typeof p === "string"));
+    if (typeof name !== "string" || name === "" || !areNames) {
+      throw new Refusal(
+        ErrorCode.InvalidParams,
+        `Expected \`methods\` to be names or {name, params?}, got ${describe(method)}`,
+      );
+    }
+    if (isReservedMethod(name) || isBrokerTask(name)) {
+      throw new Refusal(
+        ErrorCode.NotAllowed,
+        `A node can't serve rpc.*, zerotask.* or broker.*, got ${describe(name)}`,
+      );
+    }
+    return { name, ...(params !== undefined && { params }), ...readRunOptions(options) };
+  });
+}
+
+function readRunOptions(wire: { readonly [name: string]: unknown }): RunOptions {
+  try {
+    return runOptionsFromWire(wire);
+  } catch (error) {
+    if (error instanceof OptionError) throw new Refusal(ErrorCode.InvalidParams, error.message);
+    throw error;
+  }
+}

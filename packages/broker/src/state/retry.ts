@@ -1,0 +1,21 @@
+// When a task that failed runs again.
+import { type Backoff, defaultBackoff, ErrorCode, type Outcome } from "zerotask-core";
+
+/** Whether another run may end otherwise: what a handler threw, or a run that took too long. */
+export function mayBeRetried(outcome: Outcome): boolean {
+  if (!("error" in outcome)) return false;
+  const { code } = outcome.error;
+  return code === ErrorCode.TaskFailed || code === ErrorCode.TaskExpired;
+}
+
+/**
+ * Exponential backoff with jitter, bounded.
+ * @param failures runs that have failed so far, from 1
+ * @param random a number from 0 to 1
+ * @returns how long to wait, in milliseconds
+ */
+export function retryDelay(failures: number, backoff: Partial<Backoff> | undefined, random: number): number {
+  const { initialMs, factor, maxMs, jitter } = { ...defaultBackoff, ...backoff };
+  const full = Math.min(maxMs, initialMs * factor ** (failures - 1));
+  return full * (1 - jitter * random);
+}

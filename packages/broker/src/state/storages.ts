@@ -1,0 +1,42 @@
+// Both stores that a broker may have: every broker has one in memory, and one with a data directory has a disk.
+import type { ErrorObject } from "zerotask-core";
+import { Storage } from "./storage.ts";
+import type { Durability, StoredTask } from "./stored-task.ts";
+import type { Turn } from "./turn.ts";
+
+export class Storages {
+  readonly memory: Storage;
+  readonly disk: Storage | undefined;
+  /** The safest level that there is. */
+  readonly best: Storage;
+
+  constructor(turn: Turn, hasDisk: boolean) {
+    this.memory = new Storage("memory", turn);
+    this.disk = hasDisk ? new Storage("disk", turn) : undefined;
+    this.best = this.disk ?? this.memory;
+  }
+
+  /** Where what asks for `durability` is stored. */
+  for(durability: Durability): Storage {
+    return durability === "memory" ? this.memory : this.best;
+  }
+
+  *[Symbol.iterator](): Generator<Storage> {
+    yield this.memory;
+    if (this.disk !== undefined) yield this.disk;
+  }
+
+  /** Calls back with what any store has under this id. */
+  find(id: string, then: (task: StoredTask | undefined, failure: ErrorObject | undefined) => void): void {
+    this.memory.get([id], (tasks, failure) => {
+      const [task] = tasks ?? [];
+      if (task !== undefined || this.disk === undefined) then(task, failure);
+      else this.disk.get([id], (stored, problem) => then(stored?.[0], problem));
+    });
+  }
+
+  flush(): void {
+    this.memory.flush();
+    this.disk?.flush();
+  }
+}

@@ -1,0 +1,146 @@
+// Submitted tasks: stored before they are acknowledged, and the same task however often they are sent.
+import { ErrorCode, isSettled, type Params, type RequestId, respond, type WireOptions } from "zerotask-core";
+import type { Addressee } from "./addressee.ts";
+import type { ClientSession } from "./client-session.ts";
+import { Refusal, stopping } from "./command.ts";
+import type { Load } from "./load.ts";
+import type { Storages } from "./storages.ts";
+import type { StoredTask } from "./stored-task.ts";
+import type { Task } from "./task.ts";
+import type { TaskLife } from "./task-life.ts";
+import { outcomeOfStored } from "./task-record.ts";
+import type { TaskTable } from "./task-table.ts";
+import type { Turn } from "./turn.ts";
+
+/** Begins the ids of tasks that have an idempotency key, and of nothing else. */
+export const keyPrefix = "key:";
+
+export interface Submission {
+  readonly id: string;
+  readonly owner: ClientSession;
+  readonly method: string;
+  readonly params: Params | undefined;
+  readonly options: WireOptions;
+  readonly bytes: number;
+  readonly addressee: Addressee;
+  readonly requestId: RequestId;
+}
+
+export interface SubmissionParts {
+  readonly turn: Turn;
+  readonly tasks: TaskTable;
+  readonly life: TaskLife;
+  readonly storages: Storages;
+  readonly load: Load;
+}
+
+export class Submissions {
+  readonly #parts: SubmissionParts;
+  #isDraining = false;
+
+  constructor(parts: SubmissionParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes no more. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** Stores the task, and answers with its id when that is done. @throws Refusal */
+  submit(submission: Submission): void {
+    const { tasks, life, load, storages, turn } = this.#parts;
+    const { id, owner, method, params, options, bytes } = submission;
+    const held = tasks.get(id);
+    if (held !== undefined) {
+      this.#submittedAgain(submission, held);
+      return;
+    }
+    const storage = storages.for(options.durability ?? "disk");
+    const { level, failure } = storage;
+    if (failure !== undefined) throw new Refusal(failure.code, failure.message);
+    const refusal = this.#isDraining ? stopping() : load.refusal(owner, level, bytes);
+    if (refusal !== undefined) throw refusal;
+    if (level === "disk" && owner.token !== undefined && !owner.isSaved) {
+      storage.change({ type: "save-session", id: owner.id, token: owner.token });
+      owner.isSaved = true;
+    }
+    const createdAt = turn.now;
+    const task = {
+      id,
+      ownerId: owner.id,
+      caller: undefined,
+      level,
+      params,
+      options,
+      addressee: undefined,
+      requestId: null,
+      bytes,
+      createdAt,
+      expiresAt: options.expiresMs === undefined ? undefined : createdAt + options.expiresMs,
+    };
+    life.submit(task, method, (known, problem) => {
+      if (problem !== undefined) this.#answer(submission, { error: problem });
+      else if (known !== undefined) this.#knownBefore(submission, known);
+      else this.#answer(submission, { result: id });
+    });
+  }
+
+  /** The task is in memory. It is acknowledged when it is stored, like the first time. */
+  #submittedAgain(submission: Submission, task: Task): void {
+    const { id, options } = submission;
+    if (task.level === undefined) throw new Refusal(ErrorCode.InvalidTaskId, `The task ${id} is a call`);
+    this.#checkSame(submission, task.ownerId, task.method.name, () => JSON.stringify(task.params));
+    if (options.notify === true && task.options.notify !== true && task.ownerId === submission.owner.id) {
+      task.options = { ...task.options, notify: true };
+    }
+    this.#parts.storages.for(task.level).whenStored((failure) => {
+      this.#answer(submission, failure === undefined ? { result: id } : { error: failure });
+    });
+  }
+
+  #knownBefore(submission: Submission, known: StoredTask): void {
+    const { id, owner, options } = submission;
+    try {
+      this.#checkSame(submission, known.ownerId, known.method, () => known.params);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#answer(submission, error.error);
+      return;
+    }
+    this.#answer(submission, { result: id });
+    const { status, ownerId, outcome } = known;
+    if (isSettled(status) && options.notify === true && ownerId === owner.id) {
+      this.#parts.life.notifyOwner(owner.id, { id, status, outcome: outcomeOfStored(outcome) });
+    }
+  }
+
+  /** @throws Refusal when the id stands for something else */
+  #checkSame(
+    { id, owner, method, params }: Submission,
+    ownerId: string,
+    knownMethod: string,
+    knownParams: () => string | undefined,
+  ): void {
+    if (id.startsWith(keyPrefix)) {
+      const text = params === undefined ? undefined : JSON.stringify(params);
+      if (method === knownMethod && text === knownParams()) return;
+      const key = id.slice(keyPrefix.length);
+      throw new Refusal(
+        ErrorCode.Conflict,
+        `The idempotency key ${key} belongs to another task, of ${knownMethod} or with other params`,
+      );
+    }
+    if (ownerId !== owner.id)
+      throw new Refusal(ErrorCode.InvalidTaskId, `The task ${id} belongs to another client`);
+  }
+
+  #answer({ addressee, requestId }: Submission, outcome: Parameters<typeof respond>[1]): void {
+    addressee.deliver(respond(requestId, outcome));
+  }
+}
+
+/** The error of a task that no store has. */
+export function unknownTask(id: string): Refusal {
+  return new Refusal(ErrorCode.InvalidTaskId, `No task has the id ${JSON.stringify(id)}`);
+}

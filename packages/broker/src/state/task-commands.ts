@@ -1,0 +1,208 @@
+// What anybody asks of a task by its id, wherever the task is kept.
+import { BrokerMethod, ErrorCode, type Outcome, respond, type TaskStatus } from "zerotask-core";
+import { type Command, type CommandHandler, type ParamReader, Refusal, readTaskId } from "./command.ts";
+import { clientOf } from "./introduction.ts";
+import type { Session, Sessions } from "./sessions.ts";
+import type { Storage } from "./storage.ts";
+import type { Storages } from "./storages.ts";
+import { unknownTask } from "./submissions.ts";
+import type { TaskLife } from "./task-life.ts";
+import { type TaskView, viewOfHeld, viewOfStored } from "./task-record.ts";
+import type { TaskTable } from "./task-table.ts";
+import type { Turn } from "./turn.ts";
+import { settledMessage, type Waiters } from "./waiters.ts";
+
+export interface TaskCommandParts {
+  readonly turn: Turn;
+  readonly sessions: Sessions;
+  readonly tasks: TaskTable;
+  readonly life: TaskLife;
+  readonly storages: Storages;
+  readonly waiters: Waiters;
+}
+
+export class TaskCommands {
+  readonly #parts: TaskCommandParts;
+
+  constructor(parts: TaskCommandParts) {
+    this.#parts = parts;
+  }
+
+  /** Each command with the names of its params, in order. */
+  table(): [string, readonly string[], CommandHandler][] {
+    return [
+      [BrokerMethod.ClientTaskStatus, ["client_id", "task_id"], (...a) => this.#status(...a)],
+      [BrokerMethod.ClientTaskResult, ["client_id", "task_id"], (...a) => this.#result(...a)],
+      [BrokerMethod.ClientTaskWait, ["task_id", "timeout_ms"], (...a) => this.#wait(...a)],
+      [BrokerMethod.ClientTaskGet, ["task_id"], (...a) => this.#get(...a)],
+      [BrokerMethod.ClientTaskStop, ["task_id"], (...a) => this.#stop(...a)],
+    ];
+  }
+
+  #status(command: Command, read: ParamReader): undefined {
+    return this.#view(command, this.#ids(command, read), ({ status }) => ({ result: status }));
+  }
+
+  #result(command: Command, read: ParamReader): undefined {
+    const client = clientOf(command, read, this.#parts);
+    return this.#view(command, this.#ids(command, read), ({ id, ownerId, status, outcome }) => {
+      if (outcome === undefined) throw notComplete(status);
+      // Somebody else's task can be looked at by its id; only its owner takes the result away.
+      if (ownerId === client.id) {
+        for (const storage of this.#parts.storages) storage.change({ type: "remove", id });
+      }
+      return outcome;
+    });
+  }
+
+  #wait(command: Command, read: ParamReader): undefined {
+    const { turn, waiters } = this.#parts;
+    const id = read.string("task_id");
+    const until = read.has("timeout_ms") ? turn.now + read.count("timeout_ms") : undefined;
+    return this.#view(command, [id], ({ status, outcome }) => {
+      if (outcome !== undefined) return { result: settledMessage({ id, status, outcome }) };
+      if (until !== undefined && until <= turn.now) throw notComplete(status);
+      waiters.add(id, command.addressee, command.requestId, until);
+      return undefined;
+    });
+  }
+
+  #get(command: Command, read: ParamReader): undefined {
+    return this.#view(command, [read.string("task_id")], (view) => ({ result: describeTask(view) }));
+  }
+
+  #stop(command: Command, read: ParamReader): undefined {
+    const { life, storages, tasks } = this.#parts;
+    const id = read.string("task_id");
+    const stopHeld = (): Outcome | undefined => {
+      const task = tasks.get(id);
+      if (task === undefined) return undefined;
+      this.#visible(viewOfHeld(task), command.session);
+      life.stop(task);
+      return { result: task.status };
+    };
+    const stopped = stopHeld();
+    if (stopped === undefined) {
+      this.#stopStored(command, id, [...storages], stopHeld);
+      return undefined;
+    }
+    this.#whenStored(command, id, () => stopped);
+    return undefined;
+  }
+
+  /** Claims the task from whichever store has it, and stops it. */
+  #stopStored(
+    command: Command,
+    id: string,
+    [storage, ...others]: Storage[],
+    stopHeld: () => Outcome | undefined,
+  ): void {
+    if (storage === undefined) {
+      reply(command, () => {
+        throw unknownTask(id);
+      });
+      return;
+    }
+    storage.take([id], (taken, failure) => {
+      const [first] = taken ?? [];
+      if (failure !== undefined) reply(command, () => ({ error: failure }));
+      else if (first === undefined) this.#stopStored(command, id, others, stopHeld);
+      else {
+        if (first.isTaken) this.#parts.life.takeBack(first.task, storage.level);
+        const stopped = stopHeld() ?? { result: first.task.status };
+        this.#whenStored(command, id, () => stopped);
+      }
+    });
+  }
+
+  /**
+   * Answers from what is known of a task: at once, when what was changed of it last is stored, or when a store
+   * has answered. The first id that there is counts.
+   */
+  #view(
+    command: Command,
+    ids: readonly string[],
+    answer: (view: TaskView) => Outcome | undefined,
+  ): undefined {
+    const { storages, tasks } = this.#parts;
+    const [id, ...others] = ids;
+    if (id === undefined) throw unknownTask("");
+    const held = tasks.get(id);
+    if (held !== undefined) {
+      const isCall = held.level === undefined;
+      const tell = (): Outcome | undefined => answer(this.#visible(viewOfHeld(held), command.session));
+      if (isCall) reply(command, tell);
+      else this.#whenStored(command, id, tell);
+      return undefined;
+    }
+    storages.find(id, (stored, failure) => {
+      // It may have been claimed meanwhile.
+      if (tasks.get(id) !== undefined) this.#view(command, [id], answer);
+      else if (stored !== undefined) reply(command, () => answer(viewOfStored(stored)));
+      else if (failure !== undefined) reply(command, () => ({ error: failure }));
+      else if (others.length > 0) this.#view(command, others, answer);
+      else {
+        reply(command, () => {
+          throw unknownTask(id);
+        });
+      }
+    });
+    return undefined;
+  }
+
+  #whenStored(command: Command, id: string, answer: () => Outcome | undefined): void {
+    const level = this.#parts.tasks.submitted(id)?.level;
+    if (level === undefined) reply(command, answer);
+    else {
+      this.#parts.storages.for(level).whenStored((failure) => {
+        reply(command, failure === undefined ? answer : () => ({ error: failure }));
+      });
+    }
+  }
+
+  /** What a client may mean by a task id: its own or the full one. */
+  #ids(command: Command, read: ParamReader): string[] {
+    const id = readTaskId(read);
+    return [`${clientOf(command, read, this.#parts).id}-${id}`, id];
+  }
+
+  /** A submitted task's id is enough to see it; a call is seen by its own client only. */
+  #visible(view: TaskView, asking: Session | undefined): TaskView {
+    const held = this.#parts.tasks.get(view.id);
+    if (held === undefined || held.isSubmitted || (held.caller !== undefined && held.caller === asking))
+      return view;
+    throw new Refusal(ErrorCode.NotAllowed, `The task ${view.id} is another client's call`);
+  }
+}
+
+/** Delivers the response of a command whose answer comes later. */
+function reply({ addressee, requestId }: Command, answer: () => Outcome | undefined): void {
+  let outcome: Outcome | undefined;
+  try {
+    outcome = answer();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    outcome = error.error;
+  }
+  if (outcome !== undefined) addressee.deliver(respond(requestId, outcome));
+}
+
+function describeTask(view: TaskView): object {
+  const { settledAt, outcome } = view;
+  return {
+    task_id: view.id,
+    client_id: view.ownerId,
+    method: view.method,
+    params: view.params ?? null,
+    status: view.status,
+    attempt: view.attempt,
+    failures: view.failures,
+    node_id: view.nodeId ?? null,
+    created_at: Math.round(view.createdAt),
+    ...(settledAt !== undefined && { settled_at: Math.round(settledAt), ...outcome }),
+  };
+}
+
+function notComplete(status: TaskStatus): Refusal {
+  return new Refusal(ErrorCode.TaskNotComplete, `The task is ${status}`, { status });
+}

@@ -1,0 +1,125 @@
+// What is stored of a task, and how it comes back from there.
+import { type Outcome, type Params, TaskStatus, type WireOptions } from "zerotask-core";
+import type { MethodQueue } from "./method-queue.ts";
+import type { Durability, StoredTask } from "./stored-task.ts";
+import { Task } from "./task.ts";
+
+/** What most tasks have: the same text for all of them. */
+const notifyOnly = '{"notify":true}';
+const notifyOptions: WireOptions = { notify: true };
+const noOptions: WireOptions = {};
+
+/** What can be told of a task, wherever it is kept. */
+export interface TaskView {
+  readonly id: string;
+  readonly ownerId: string;
+  readonly method: string;
+  readonly params: Params | undefined;
+  readonly status: TaskStatus;
+  readonly attempt: number;
+  readonly failures: number;
+  readonly nodeId: string | undefined;
+  readonly createdAt: number;
+  readonly outcome: Outcome | undefined;
+  readonly settledAt: number | undefined;
+}
+
+/** A new task, as it is stored. */
+export function toStore(task: Task, method: string): StoredTask {
+  return {
+    id: task.id,
+    ownerId: task.ownerId,
+    method,
+    params: task.params === undefined ? undefined : JSON.stringify(task.params),
+    options: encodeOptions(task.options),
+    status: TaskStatus.Queued,
+    attempt: 0,
+    losses: 0,
+    failures: 0,
+    createdAt: task.createdAt,
+    dueAt: task.createdAt,
+    expiresAt: task.expiresAt,
+    outcome: undefined,
+    settledAt: undefined,
+    forgetAt: undefined,
+  };
+}
+
+/** A task that was claimed, as it is held in memory. */
+export function restored(stored: StoredTask, level: Durability, method: MethodQueue, sequence: number): Task {
+  const { id, ownerId, createdAt, expiresAt, params } = stored;
+  const task = new Task(
+    {
+      id,
+      ownerId,
+      caller: undefined,
+      level,
+      params: params === undefined ? undefined : JSON.parse(params),
+      options: decodeOptions(stored.options),
+      addressee: undefined,
+      requestId: null,
+      bytes: params?.length ?? 0,
+      createdAt,
+      expiresAt,
+    },
+    method,
+    sequence,
+  );
+  task.status = TaskStatus.Scheduled;
+  task.attempt = stored.attempt;
+  task.losses = stored.losses;
+  task.failures = stored.failures;
+  return task;
+}
+
+export function viewOfHeld(task: Task): TaskView {
+  const { id, ownerId, params, status, attempt, failures, createdAt, settled } = task;
+  return {
+    id,
+    ownerId,
+    method: task.method.name,
+    params,
+    status,
+    attempt,
+    failures,
+    nodeId: task.node?.id,
+    createdAt,
+    outcome: settled?.outcome,
+    settledAt: settled?.at,
+  };
+}
+
+export function viewOfStored(stored: StoredTask): TaskView {
+  const { id, ownerId, method, params, status, attempt, failures, createdAt, outcome, settledAt } = stored;
+  return {
+    id,
+    ownerId,
+    method,
+    params: params === undefined ? undefined : JSON.parse(params),
+    status,
+    attempt,
+    failures,
+    nodeId: undefined,
+    createdAt,
+    outcome: settledAt === undefined ? undefined : outcomeOfStored(outcome),
+    settledAt,
+  };
+}
+
+/** Of a task whose outcome nobody wanted, none was kept. */
+export function outcomeOfStored(outcome: string | undefined): Outcome {
+  return outcome === undefined ? { result: null } : JSON.parse(outcome);
+}
+
+export function decodeOptions(text: string | undefined): WireOptions {
+  if (text === undefined) return noOptions;
+  return text === notifyOnly ? notifyOptions : JSON.parse(text);
+}
+
+function encodeOptions(options: WireOptions): string | undefined {
+  // What was decided with it is in other members, or done with.
+  const { durability, idempotencyKey, expiresMs, ...kept } = options;
+  const names = Object.keys(kept);
+  if (names.length === 0) return undefined;
+  return names.length === 1 && kept.notify === true ? notifyOnly : JSON.stringify(kept);
+}

@@ -1,0 +1,12 @@
+// What a caller gives to go on with a list, checked alike by every store.
+import { OptionError } from "zerotask-core";
+
+/**
+ * The place after which a page begins.
+ * @throws OptionError when it is not the `next` of a page
+ */
+export function pageStart(after: string | undefined): number {
+  if (after === undefined) return 0;
+  if (!/^[0-9]{1,15}$/.test(after)) throw new OptionError("after", "the `next` of a page", after);
+  return Number(after);
+}

@@ -1,0 +1,91 @@
+// Every statement that runs on an open data file, prepared once.
+import type { Database, Statement } from "./sqlite-database.ts";
+import { taskColumns } from "./sqlite-messages.ts";
+
+const columns = taskColumns.join(", ");
+
+type StatementName =
+  | "begin"
+  | "commit"
+  | "rollback"
+  | "add"
+  | "settle"
+  | "reschedule"
+  | "remove"
+  | "saveSession"
+  | "removeSession"
+  | "oldestRecords"
+  | "removeRecord"
+  | "ready"
+  | "expiring"
+  | "claim"
+  | "claimById"
+  | "get"
+  | "scanEnd"
+  | "list"
+  | "counts"
+  | "release"
+  | "backlog"
+  | "nextExpiry"
+  | "records"
+  | "sessions"
+  | "lastSeq"
+  | "time"
+  | "setTime";
+
+const sql: { readonly [Name in StatementName]: string } = {
+  begin: "BEGIN IMMEDIATE",
+  commit: "COMMIT",
+  rollback: "ROLLBACK",
+  add: `INSERT INTO task (seq, bytes, claimed, ${columns})
+        VALUES (?, ?, ?, ${taskColumns.map(() => "?").join(", ")}) ON CONFLICT (id) DO NOTHING`,
+  settle: `UPDATE task SET status = ?, attempt = ?, outcome = ?, settled_at = ?, forget_at = ?, bytes = note_record(bytes + ?)
+           WHERE id = ? AND settled_at IS NULL`,
+  reschedule: `UPDATE task SET status = ?, attempt = ?, losses = ?, failures = ?, due_at = ?, claimed = ?, expires_at = NULL
+               WHERE id = ? AND settled_at IS NULL`,
+  remove: "DELETE FROM task WHERE id = ? RETURNING settled_at, bytes",
+  saveSession: "INSERT INTO session VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET token = excluded.token",
+  removeSession: "DELETE FROM session WHERE id = ?",
+  oldestRecords: `SELECT seq, bytes, forget_at FROM task INDEXED BY task_record
+                  WHERE settled_at IS NOT NULL ORDER BY forget_at`,
+  removeRecord: "DELETE FROM task WHERE seq = ?",
+  ready: `SELECT ${columns}, seq, bytes, due_at FROM task INDEXED BY task_ready
+          WHERE claimed = 0 AND settled_at IS NULL AND method = ? ORDER BY due_at, seq`,
+  expiring: `SELECT ${columns}, seq, bytes, expires_at FROM task INDEXED BY task_expiry
+             WHERE expires_at IS NOT NULL AND settled_at IS NULL AND claimed = 0 ORDER BY expires_at`,
+  claim: "UPDATE task SET claimed = 1 WHERE seq = ?",
+  claimById: `UPDATE task SET claimed = 1 WHERE id = ? AND settled_at IS NULL AND claimed = 0
+              RETURNING ${columns}`,
+  get: `SELECT ${columns} FROM task WHERE id = ?`,
+  scanEnd: `SELECT max(seq), count(*) FROM (SELECT seq FROM task WHERE seq > ? ORDER BY seq LIMIT ?)`,
+  list: `SELECT ${columns}, seq, bytes FROM task
+         WHERE seq > ?1 AND seq <= ?2 AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR method = ?4)
+           AND (?5 IS NULL OR created_at >= ?5) AND (?6 IS NULL OR created_at < ?6)
+         ORDER BY seq`,
+  counts: "SELECT method, status, count(*) FROM task GROUP BY method, status",
+  release: "UPDATE task INDEXED BY task_ready SET claimed = 0 WHERE claimed = 1 AND settled_at IS NULL",
+  backlog: `SELECT method, count(*), min(due_at), sum(bytes) FROM task INDEXED BY task_ready
+            WHERE claimed = 0 AND settled_at IS NULL GROUP BY method`,
+  nextExpiry: `SELECT min(expires_at) FROM task INDEXED BY task_expiry
+               WHERE expires_at IS NOT NULL AND settled_at IS NULL AND claimed = 0`,
+  records: `SELECT count(*), coalesce(sum(bytes), 0) FROM task INDEXED BY task_record
+            WHERE settled_at IS NOT NULL`,
+  sessions: "SELECT id, token FROM session",
+  lastSeq: "SELECT coalesce(max(seq), 0) FROM task",
+  time: "SELECT time FROM clock",
+  setTime: "UPDATE clock SET time = ?",
+};
+
+export type Statements = { readonly [Name in StatementName]: Statement };
+
+/** Rows come as arrays, in the order of the columns. `settle` calls `note_record` with the bytes of what it settles. */
+export function prepareStatements(database: Database): Statements {
+  const prepare = (text: string): Statement => {
+    const statement = database.prepare(text);
+    statement.setReturnArrays(true);
+    return statement;
+  };
+  return Object.fromEntries(
+    Object.entries(sql).map(([name, text]) => [name, prepare(text)]),
+  ) as unknown as Statements;
+}

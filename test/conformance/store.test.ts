@@ -1,0 +1,463 @@
+// The contract of a store, for every store that there is.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { OptionError } from "zerotask-core";
+import { memoryStore } from "../../packages/broker/src/store/memory-store.ts";
+import { sqliteStore } from "../../packages/broker/src/store/sqlite-store.ts";
+import type { Store, TaskFilter } from "../../packages/broker/src/store/store.ts";
+import {
+  add,
+  addClaimed,
+  expire,
+  idsOf,
+  remove,
+  reschedule,
+  settle,
+  storedTask,
+} from "../support/stored-tasks.ts";
+
+const stores: [string, (folder: string) => Store][] = [
+  ["memory", () => memoryStore()],
+  ["SQLite", (folder) => sqliteStore(join(folder, "data"))],
+];
+
+describe.each(stores)("a store in %s", (_, make) => {
+  let folder: string;
+  let store: Store;
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), "zerotask-store-"));
+    store = make(folder);
+    await store.open();
+  });
+
+  afterEach(async () => {
+    await store.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const claimIds = async (now = 5_000, limit = 100, maxBytes = 1e9, method = "add"): Promise<string[]> =>
+    idsOf((await store.claim({ method, now, limit, maxBytes })).tasks);
+
+  const getOne = async (id: string) => (await store.get([id]))[0];
+
+  async function listAll(filter: TaskFilter): Promise<string[]> {
+    const ids: string[] = [];
+    for (let after: string | undefined; ; ) {
+      const page = await store.list({ ...filter, ...(after !== undefined && { after }) });
+      expect(page.tasks.length).toBeLessThanOrEqual(filter.limit);
+      ids.push(...idsOf(page.tasks));
+      if (page.next === undefined) return ids;
+      after = page.next;
+    }
+  }
+
+  it("begins empty", async () => {
+    await store.close();
+    expect(await store.open()).toEqual({
+      backlog: [],
+      unsettled: 0,
+      unsettledBytes: 0,
+      nextExpiry: undefined,
+      sessions: [],
+      time: 0,
+    });
+    expect(await claimIds()).toEqual([]);
+    expect(await store.counts()).toEqual([]);
+    expect(await store.list({ limit: 10 })).toEqual({ tasks: [], next: undefined });
+  });
+
+  describe("keeps", () => {
+    it("every field of a task, given or not", async () => {
+      const bare = storedTask("bare", { params: undefined });
+      const full = storedTask("full", {
+        options: "{}",
+        status: "SCHEDULED",
+        attempt: 2,
+        losses: 1,
+        failures: 1,
+        dueAt: 1_800_000_000_001,
+        expiresAt: 1_800_000_000_000,
+      });
+      const settled = storedTask("settled", {
+        status: "FAILED",
+        outcome: '{"error":1}',
+        settledAt: 2_000,
+        forgetAt: 3_000,
+      });
+      const changes = [bare, full, settled].map((task) => ({
+        type: "add" as const,
+        task,
+        isClaimed: false,
+      }));
+      expect(await store.commit(changes)).toEqual({ known: [], expireMore: false });
+      expect(await store.get(["settled", "none", "bare", "full"])).toStrictEqual([settled, bare, full]);
+    });
+
+    it("any string as a name, and any JSON", async () => {
+      const names = ["ü–漢字-🚀", "nul\0after", "half\ud83d", "\u0001mark", "'; DROP TABLE task;--", " "];
+      const params = JSON.stringify(["🚀\0\ud83d", "x".repeat(3_000_000)]);
+      const tasks = names.map((name) => storedTask(name, { ownerId: name, method: name, params }));
+      await store.commit(tasks.map((task) => ({ type: "add", task, isClaimed: false })));
+      await store.commit([{ type: "save-session", id: "id\0", token: "token\0" }]);
+      expect(await store.get(names)).toStrictEqual(tasks);
+      expect((await store.counts()).map(({ method }) => method).sort()).toEqual([...names].sort());
+      expect(idsOf((await store.list({ method: "nul\0after", limit: 9 })).tasks)).toEqual(["nul\0after"]);
+      for (const name of names) expect(await claimIds(5_000, 9, 1e9, name)).toEqual([name]);
+      await store.commit(names.map((name) => settle(name)));
+      expect((await store.take(names)).map(({ task }) => task.status)).toEqual(names.map(() => "FINISHED"));
+      await store.close();
+      expect((await store.open()).sessions).toEqual([{ id: "id\0", token: "token\0" }]);
+      await store.commit(names.map(remove));
+      expect(await store.counts()).toEqual([]);
+    });
+
+    it("what was answered as it was, whatever comes after", async () => {
+      await store.commit([add("a")]);
+      const before = await store.get(["a"]);
+      await store.commit([settle("a"), remove("a")]);
+      expect(before).toStrictEqual([storedTask("a")]);
+    });
+  });
+
+  describe("changes", () => {
+    it("answers with what is there when an id is added again, and leaves it alone", async () => {
+      await store.commit([addClaimed("a"), settle("a")]);
+      const again = await store.commit([add("b"), add("a", { method: "other" }), add("b", { attempt: 9 })]);
+      expect(again.known).toStrictEqual([
+        storedTask("a", { status: "FINISHED", attempt: 1, outcome: "3", settledAt: 2_000, forgetAt: 9_000 }),
+        storedTask("b"),
+      ]);
+      expect(await claimIds(5_000, 9, 1e9, "other")).toEqual([]);
+      expect(await claimIds()).toEqual(["b"]);
+    });
+
+    it("adds a settled task as a record", async () => {
+      await store.commit([add("a", { status: "EXPIRED", settledAt: 1_500, forgetAt: 1_600 })]);
+      expect(await claimIds()).toEqual([]);
+      await store.commit([settle("a"), reschedule("a"), expire({ now: 1_599 })]);
+      expect((await getOne("a"))?.status).toBe("EXPIRED");
+      await store.commit([expire({ now: 1_600 })]);
+      expect(await getOne("a")).toBeUndefined();
+    });
+
+    it("settles a task once, claimed or not", async () => {
+      await store.commit([add("free"), addClaimed("held")]);
+      await store.commit([settle("free"), settle("held", { outcome: undefined })]);
+      await store.commit([settle("free", { status: "FAILED", outcome: "4" }), reschedule("held")]);
+      expect(await store.get(["free", "held"])).toStrictEqual([
+        storedTask("free", {
+          status: "FINISHED",
+          attempt: 1,
+          outcome: "3",
+          settledAt: 2_000,
+          forgetAt: 9_000,
+        }),
+        storedTask("held", { status: "FINISHED", attempt: 1, settledAt: 2_000, forgetAt: 9_000 }),
+      ]);
+      expect(await claimIds()).toEqual([]);
+    });
+
+    it("reschedules a task for its next attempt", async () => {
+      await store.commit([addClaimed("a"), addClaimed("b"), add("c")]);
+      await store.commit([
+        reschedule("a", { status: "SCHEDULED", attempt: 3, losses: 1, failures: 2, dueAt: 1_500 }),
+        reschedule("b", { isClaimed: true }),
+        reschedule("c", { dueAt: 1_400 }),
+      ]);
+      expect(await getOne("a")).toStrictEqual(
+        storedTask("a", { status: "SCHEDULED", attempt: 3, losses: 1, failures: 2, dueAt: 1_500 }),
+      );
+      expect((await store.claim({ method: "add", now: 1_399, limit: 9, maxBytes: 99 })).nextAt).toBe(1_400);
+      expect(await claimIds()).toEqual(["c", "a"]);
+    });
+
+    it("offers a rescheduled task once, however often it went to and fro", async () => {
+      await store.commit([add("a", { expiresAt: 3_000 }), add("b", { dueAt: 1_200 })]);
+      for (let i = 0; i < 5; i++) {
+        await store.take(["a"]);
+        await store.commit([reschedule("a", { dueAt: 1_500 - i }), reschedule("a", { dueAt: 1_300 })]);
+      }
+      expect(await claimIds()).toEqual(["b", "a"]);
+    });
+
+    it("counts the wait for the first run only: what was rescheduled does not expire", async () => {
+      await store.commit([add("a", { expiresAt: 3_000 }), add("b", { expiresAt: 3_000 })]);
+      await store.take(["a"]);
+      await store.commit([reschedule("a", { dueAt: 5_000 })]);
+      expect(idsOf((await store.claimExpired(3_000, 9)).tasks)).toEqual(["b"]);
+      expect((await store.get(["a"]))[0]?.expiresAt).toBeUndefined();
+    });
+
+    it("removes a task in any status", async () => {
+      await store.commit([add("a"), addClaimed("b"), addClaimed("c"), settle("c")]);
+      await store.commit([remove("a"), remove("b"), remove("c")]);
+      expect(await store.get(["a", "b", "c"])).toEqual([]);
+      expect(await claimIds()).toEqual([]);
+      await store.commit([add("a", { dueAt: 1_100 })]);
+      expect(await claimIds()).toEqual(["a"]);
+    });
+
+    it("ignores what names a task that is not there", async () => {
+      await store.commit([
+        settle("x"),
+        reschedule("x"),
+        remove("x"),
+        { type: "remove-session", id: "x" },
+        add("y"),
+      ]);
+      expect(idsOf((await store.list({ limit: 9 })).tasks)).toEqual(["y"]);
+    });
+
+    it("takes effect in order, and before whatever is asked next", async () => {
+      const answers = await Promise.all([
+        store.commit([add("a"), add("b")]),
+        claimIds(5_000, 1),
+        store.commit([settle("a"), add("a")]),
+        store.get(["a"]),
+        claimIds(),
+        store.commit([remove("a")]),
+        store.get(["a"]),
+      ]);
+      expect([answers[1], answers[4], answers[6]]).toEqual([["a"], ["b"], []]);
+      expect(answers[2].known[0]?.status).toBe("FINISHED");
+      expect(answers[3][0]?.status).toBe("FINISHED");
+    });
+
+    it("answers in the order of the requests", async () => {
+      const order: string[] = [];
+      const note = (what: string) => () => void order.push(what);
+      await Promise.all([
+        store.commit([add("a")]).then(note("commit")),
+        store.claim({ method: "add", now: 0, limit: 1, maxBytes: 1 }).then(note("claim")),
+        store.take(["a"]).then(note("take")),
+        store.get(["a"]).then(note("get")),
+      ]);
+      expect(order).toEqual(["commit", "claim", "take", "get"]);
+    });
+  });
+
+  describe("claims", () => {
+    it("what is due first, first; and of that, what was added first", async () => {
+      const dueAts = [1_500, 1_200, 1_200, 1_900, 1_000, 1_500, 2_001];
+      await store.commit(dueAts.map((dueAt, i) => add(`${dueAt}-${i}`, { dueAt })));
+      const { tasks, nextAt } = await store.claim({ method: "add", now: 2_000, limit: 9, maxBytes: 1e9 });
+      expect(idsOf(tasks)).toEqual(["1000-4", "1200-1", "1200-2", "1500-0", "1500-5", "1900-3"]);
+      expect(nextAt).toBe(2_001);
+    });
+
+    it("only tasks of that method", async () => {
+      await store.commit([add("a"), add("b", { method: "other" })]);
+      expect(await claimIds(5_000, 9, 1e9, "other")).toEqual(["b"]);
+      expect(await claimIds(5_000, 9, 1e9, "none")).toEqual([]);
+    });
+
+    it("each task once", async () => {
+      await store.commit([add("a"), addClaimed("b"), add("c")]);
+      const claims = await Promise.all([claimIds(5_000, 1), claimIds(5_000, 1), claimIds()]);
+      expect(claims).toEqual([["a"], ["c"], []]);
+      expect((await store.take(["a", "b"])).map(({ isTaken }) => isTaken)).toEqual([false, false]);
+    });
+
+    it("up to a limit, and says when the next is due", async () => {
+      await store.commit([add("a", { dueAt: 1 }), add("b", { dueAt: 2 }), add("c", { dueAt: 3 })]);
+      const claim = { method: "add", now: 100, limit: 2, maxBytes: 1e9 };
+      expect(await store.claim({ ...claim, now: 0 })).toEqual({ tasks: [], nextAt: 1 });
+      const first = await store.claim(claim);
+      expect([idsOf(first.tasks), first.nextAt]).toEqual([["a", "b"], 3]);
+      const second = await store.claim(claim);
+      expect([idsOf(second.tasks), second.nextAt]).toEqual([["c"], undefined]);
+    });
+
+    it("up to a number of bytes, but at least one task", async () => {
+      const params = `"${"ü".repeat(49)}"`; // 100 bytes
+      await store.commit(["a", "b", "c", "d", "e"].map((id) => add(id, { params })));
+      expect(await claimIds(5_000, 9, 0)).toEqual(["a"]);
+      expect(await claimIds(5_000, 9, 200)).toEqual(["b", "c"]);
+      expect(await claimIds(5_000, 9, 101)).toEqual(["d", "e"]);
+    });
+
+    it("what has waited too long, of any method", async () => {
+      await store.commit([
+        add("late", { expiresAt: 1_900, dueAt: 99_000 }),
+        add("early", { expiresAt: 1_800, method: "other" }),
+        add("never"),
+        addClaimed("held", { expiresAt: 1_700 }),
+        add("later", { expiresAt: 2_001 }),
+      ]);
+      const one = await store.claimExpired(2_000, 1);
+      expect([idsOf(one.tasks), one.nextAt]).toEqual([["early"], 1_900]);
+      const rest = await store.claimExpired(2_000, 9);
+      expect([idsOf(rest.tasks), rest.nextAt]).toEqual([["late"], 2_001]);
+      expect(await claimIds(5_000, 9, 1e9, "other")).toEqual([]);
+      await store.commit([settle("later")]);
+      expect(await store.claimExpired(9_000, 9)).toEqual({ tasks: [], nextAt: undefined });
+    });
+
+    it("by id, as far as it can, and tells what it found", async () => {
+      await store.commit([add("a"), addClaimed("b"), add("c"), settle("c")]);
+      const taken = await store.take(["c", "none", "a", "b", "a"]);
+      expect(taken.map(({ task, isTaken }) => [task.id, task.status, isTaken])).toEqual([
+        ["c", "FINISHED", false],
+        ["a", "QUEUED", true],
+        ["b", "QUEUED", false],
+        ["a", "QUEUED", false],
+      ]);
+      expect(await claimIds()).toEqual([]);
+    });
+
+    it("in order still, after many came, went and were moved", async () => {
+      const count = 5_000;
+      const due = (i: number) => 1_000 + ((i * 7_919) % count);
+      const ids = Array.from({ length: count }, (_, i) => `t${i}`);
+      await store.commit(ids.map((id, i) => add(id, { dueAt: due(i), expiresAt: 99_999 - i })));
+      await store.commit(
+        ids.flatMap((id, i) => (i % 3 === 0 ? [settle(id)] : i % 3 === 1 ? [remove(id)] : [])),
+      );
+      const left = ids.map((id, i) => ({ id, i })).filter(({ i }) => i % 3 === 2);
+      await store.commit(left.slice(0, 100).map(({ id, i }) => reschedule(id, { dueAt: due(i) })));
+      const expected = [...left].sort((a, b) => due(a.i) - due(b.i)).map(({ id }) => id);
+      expect([...(await claimIds(99_999, 700)), ...(await claimIds(99_999, 9_999))]).toEqual(expected);
+      expect((await store.claimExpired(99_999, 9)).tasks).toEqual([]);
+    });
+  });
+
+  describe("lists", () => {
+    beforeEach(async () => {
+      const changes = Array.from({ length: 20 }, (_, i) =>
+        addClaimed(`t${i}`, { createdAt: 1_000 + i, method: i % 2 === 0 ? "even" : "odd" }),
+      );
+      await store.commit([...changes, settle("t3"), settle("t4"), settle("t5", { status: "FAILED" })]);
+    });
+
+    it("in order of submission, page by page", async () => {
+      const all = Array.from({ length: 20 }, (_, i) => `t${i}`);
+      for (const limit of [1, 7, 20, 100]) expect(await listAll({ limit })).toEqual(all);
+    });
+
+    it("what the filters let through", async () => {
+      expect(await listAll({ limit: 2, status: "FINISHED" })).toEqual(["t3", "t4"]);
+      expect(await listAll({ limit: 2, method: "odd", from: 1_003, to: 1_009 })).toEqual(["t3", "t5", "t7"]);
+      expect(await listAll({ limit: 2, method: "odd", status: "FAILED" })).toEqual(["t5"]);
+      expect(await listAll({ limit: 2, status: "EXPIRED" })).toEqual([]);
+    });
+
+    it("each task once, though some are removed and added between pages", async () => {
+      const first = await store.list({ limit: 5 });
+      await store.commit([remove("t4"), remove("t7"), remove("t19"), add("new")]);
+      const rest = await store.list({ limit: 100, ...(first.next !== undefined && { after: first.next }) });
+      expect(idsOf(first.tasks)).toEqual(["t0", "t1", "t2", "t3", "t4"]);
+      expect(idsOf(rest.tasks)).toEqual(
+        [...Array.from({ length: 14 }, (_, i) => `t${i + 5}`), "new"].filter((id) => id !== "t7"),
+      );
+    });
+
+    it("nothing for what is not the end of a page, but says so", async () => {
+      for (const after of ["", "t4", "-1", "1e3"]) {
+        await expect(store.list({ limit: 1, after })).rejects.toThrow(OptionError);
+      }
+      expect(idsOf((await store.list({ limit: 1 })).tasks)).toEqual(["t0"]);
+    });
+
+    it("how many there are of each method and status", async () => {
+      const counts = await store.counts();
+      expect(counts.map(({ method, status, count }) => `${method} ${status} ${count}`).sort()).toEqual([
+        "even FINISHED 1",
+        "even QUEUED 9",
+        "odd FAILED 1",
+        "odd FINISHED 1",
+        "odd QUEUED 8",
+      ]);
+    });
+  });
+
+  it("lists a rare status among many in pages that may be empty", async () => {
+    await store.commit(Array.from({ length: 45_000 }, (_, i) => add(`t${i}`, { params: undefined })));
+    await store.commit([settle("t44999")]);
+    const first = await store.list({ limit: 10, status: "FINISHED" });
+    expect([first.tasks, first.next === undefined]).toEqual([[], false]);
+    expect(await listAll({ limit: 10, status: "FINISHED" })).toEqual(["t44999"]);
+  });
+
+  describe("expires", () => {
+    const record = (id: string, forgetAt: number, size = 100) => [
+      addClaimed(id, { params: undefined }),
+      settle(id, { forgetAt, outcome: "x".repeat(size) }),
+    ];
+    const left = async () => idsOf((await store.list({ limit: 100 })).tasks);
+
+    it("records whose time has come, and no others", async () => {
+      await store.commit([...record("a", 3_000), ...record("b", 2_000), ...record("c", 4_000), add("d")]);
+      expect(await store.commit([expire({ now: 3_000 })])).toEqual({ known: [], expireMore: false });
+      expect(await left()).toEqual(["c", "d"]);
+    });
+
+    it("the oldest records above a number", async () => {
+      await store.commit([...record("a", 3_000), ...record("b", 2_000), ...record("c", 4_000), add("d")]);
+      await store.commit([expire({ maxRecords: 2 })]);
+      expect(await left()).toEqual(["a", "c", "d"]);
+      await store.commit([remove("a"), expire({ maxRecords: 1 })]);
+      expect(await left()).toEqual(["c", "d"]);
+    });
+
+    it("the oldest records above a size", async () => {
+      await store.commit([...record("a", 1, 50_000), ...record("b", 2, 50_000), ...record("c", 3, 50_000)]);
+      await store.commit([expire({ maxRecordBytes: 152_000 })]);
+      expect(await left()).toEqual(["a", "b", "c"]);
+      await store.commit([expire({ maxRecordBytes: 110_000 })]);
+      expect(await left()).toEqual(["b", "c"]);
+      await store.commit([remove("b"), ...record("d", 4, 50_000), expire({ maxRecordBytes: 110_000 })]);
+      expect(await left()).toEqual(["c", "d"]);
+    });
+
+    it("some at a time, and says when there are more", async () => {
+      const many = Array.from({ length: 5_000 }, (_, i) => record(`t${i}`, 3_000 + i, 1));
+      await store.commit(many.flat());
+      let rounds = 1;
+      while ((await store.commit([expire({ maxRecords: 10 })])).expireMore) rounds++;
+      expect(rounds).toBeGreaterThan(1);
+      expect(await left()).toEqual(Array.from({ length: 10 }, (_, i) => `t${4_990 + i}`));
+      expect((await store.commit([expire({ now: 99_999 })])).expireMore).toBe(false);
+      expect(await left()).toEqual([]);
+    });
+  });
+
+  it("sums up what there is when it is opened, with nothing claimed", async () => {
+    await store.commit([
+      addClaimed("a", { dueAt: 3_000, expiresAt: 8_000, createdAt: 1_234 }),
+      add("b", { dueAt: 2_000 }),
+      add("c", { method: "other", params: undefined, dueAt: 1_000, expiresAt: 7_000 }),
+      addClaimed("d", { expiresAt: 6_000 }),
+      settle("d", { settledAt: 5_678 }),
+      add("e"),
+      remove("e"),
+      { type: "save-session", id: "one", token: "old" },
+      { type: "save-session", id: "two", token: "2" },
+      { type: "save-session", id: "one", token: "1" },
+      { type: "save-session", id: "three", token: "3" },
+      { type: "remove-session", id: "three" },
+    ]);
+    await store.close();
+    const { backlog, sessions, ...rest } = await store.open();
+    expect(backlog).toHaveLength(2);
+    expect(backlog).toContainEqual({ method: "add", count: 2, nextAt: 2_000 });
+    expect(backlog).toContainEqual({ method: "other", count: 1, nextAt: 1_000 });
+    expect(sessions).toHaveLength(2);
+    expect(sessions).toContainEqual({ id: "one", token: "1" });
+    expect(sessions).toContainEqual({ id: "two", token: "2" });
+    expect(rest).toEqual({ unsettled: 3, unsettledBytes: 10, nextExpiry: 7_000, time: 5_678 });
+    expect(await claimIds()).toEqual(["b", "a"]);
+    await store.commit([expire({ maxRecords: 0 })]);
+    expect(await getOne("d")).toBeUndefined();
+  });
+
+  it("ends only when what was asked before is done", async () => {
+    const committed = store.commit([add("a")]).then(() => "committed");
+    const closed = store.close().then(() => "closed");
+    expect(await Promise.race([closed, committed])).toBe("committed");
+    await closed;
+    expect((await store.open()).unsettled).toBe(1);
+  });
+});
