@@ -1,5 +1,6 @@
 // The shell of the broker: turns socket traffic into events, and performs the effects of the pure state machine.
 import {
+  type AnnouncementSocket,
   type Decoded,
   decode,
   ErrorCode,
@@ -9,13 +10,11 @@ import {
   invalidRequest,
   type Message,
   notification,
-  PublishSocket,
   type Request,
   type RequestId,
-  RouterSocket,
-  randomId,
-  randomToken,
+  type RequestSocket,
   refuse,
+  type Timer,
 } from "zerotask-core";
 import { type BrokerOptions, type ResolvedBrokerOptions, resolveBrokerOptions } from "./options.ts";
 import { type BrokerCounts, BrokerState } from "./state/broker-state.ts";
@@ -34,8 +33,8 @@ const secondLookMs = 50;
 /** Hands out tasks: clients and nodes connect to its request socket. */
 export class Broker {
   readonly #options: ResolvedBrokerOptions;
-  readonly #router: RouterSocket;
-  readonly #publisher = new PublishSocket();
+  readonly #router: RequestSocket;
+  readonly #publisher: AnnouncementSocket;
   readonly #state: BrokerState;
   readonly #stores: { readonly memory: StorePort; readonly disk?: StorePort };
   readonly #events: BrokerEvent[] = [];
@@ -47,14 +46,14 @@ export class Broker {
   #requestEndpoint = "";
   #publishEndpoint = "";
   #life: "new" | "started" | "stopped" = "new";
-  #tick: NodeJS.Timeout | undefined;
-  #look: NodeJS.Timeout | undefined;
+  #tick: Timer | undefined;
+  #look: Timer | undefined;
   #stopping: Promise<void> | undefined;
 
   /** @throws OptionError for an option that is unknown or out of range */
   constructor(options: BrokerOptions = {}) {
     this.#options = resolveBrokerOptions(options);
-    const { dispatcher, logger, store } = this.#options;
+    const { dispatcher, logger, runtime, store, transport } = this.#options;
     const port = (of: Store): StorePort => new StorePort(of, (event) => this.#onStoreEvent(event));
     this.#stores =
       store.durability === "memory"
@@ -64,17 +63,18 @@ export class Broker {
     const limits = { maxMessageBytes, maxBatch, maxDepth };
     this.#state = new BrokerState({
       ...this.#options,
-      epoch: randomId(),
+      epoch: runtime.id(),
       version,
       limits,
       hasDisk: store.durability === "disk",
-      random: Math.random,
-      newId: randomId,
-      newToken: randomToken,
+      random: runtime.random,
+      newId: runtime.id,
+      newToken: runtime.token,
       announce: () => this.#publishEndpoint,
       brokerTasks: () => dispatcher.methods(),
     });
-    this.#router = new RouterSocket(this.#options, {
+    this.#publisher = transport.announcements();
+    this.#router = transport.requests(this.#options, {
       onMessage: (peer, shape, body) => {
         const message = body === undefined ? wrongFrames() : decode(body, limits);
         const mayHaveSession = shape === "dealer" && isGenerated(peer);
@@ -150,8 +150,8 @@ export class Broker {
       await Promise.all(ports.map((port) => port.idle()));
     }
     this.#life = "stopped";
-    clearTimeout(this.#tick);
-    clearTimeout(this.#look);
+    this.#tick?.cancel();
+    this.#look?.cancel();
     await Promise.all([this.#router.close(), this.#publisher.close()]);
     for (const port of ports) await port.close().catch((error: unknown) => this.#onCloseFailed(error));
     this.#options.logger.info({}, "broker is stopped");
@@ -165,9 +165,9 @@ export class Broker {
     const opened = await Promise.all(
       Object.values(this.#stores).map(async (port) => [port.level, await port.open()] as const),
     );
-    const { clock } = this.#options;
+    const { runtime } = this.#options;
     const latest = Math.max(...opened.map(([, { time }]) => time));
-    this.#clockOffset = Math.max(0, latest - clock.now());
+    this.#clockOffset = Math.max(0, latest - runtime.now());
     this.#isOpen = true;
     for (const [level, summary] of opened) this.#handle({ type: "opened", level, summary });
   }
@@ -181,7 +181,7 @@ export class Broker {
   }
 
   #now(): number {
-    return this.#options.clock.now() + this.#clockOffset;
+    return this.#options.runtime.now() + this.#clockOffset;
   }
 
   /** Events that come up while effects are performed wait for their turn. */
@@ -246,19 +246,19 @@ export class Broker {
   }
 
   #wakeAt(at: number): void {
-    clearTimeout(this.#tick);
+    this.#tick?.cancel();
     const tick = (): void => this.#handle({ type: "tick" });
-    this.#tick = setTimeout(tick, Math.max(0, Math.ceil(at - this.#now())));
+    this.#tick = this.#options.runtime.after(Math.max(0, Math.ceil(at - this.#now())), tick);
   }
 
   /** Many connections may end at once: they are looked after once. */
   #lookAfterPeers(): void {
     if (this.#look !== undefined || this.#life !== "started") return;
     this.#handle({ type: "disconnect" });
-    this.#look = setTimeout(() => {
+    this.#look = this.#options.runtime.after(secondLookMs, () => {
       this.#look = undefined;
       this.#handle({ type: "disconnect" });
-    }, secondLookMs);
+    });
   }
 }
 

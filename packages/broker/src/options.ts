@@ -1,6 +1,5 @@
 // The broker's options: resolved and checked once.
 import {
-  type Clock,
   DEFAULT_ADDRESS,
   DEFAULT_PUBLISH_PORT,
   DEFAULT_REQUEST_PORT,
@@ -13,8 +12,11 @@ import {
   OptionError,
   portOption,
   positiveInteger,
+  type Runtime,
   silentLogger,
-  systemClock,
+  systemRuntime,
+  type Transport,
+  zeromqTransport,
 } from "zerotask-core";
 import { memoryStore } from "./store/memory-store.ts";
 import type { Store } from "./store/store.ts";
@@ -78,7 +80,10 @@ export interface BrokerOptions extends Partial<MessageLimits> {
   /** How much may wait for one peer that doesn't read before it is cut off, in bytes. @default 64 MiB */
   readonly maxOutboxBytes?: number;
   readonly logger?: Logger;
-  readonly clock?: Clock;
+  /** Time, timers, chance and ids. @default the machine's */
+  readonly runtime?: Runtime;
+  /** What carries its sockets. @default ZeroMQ */
+  readonly transport?: Transport;
 }
 
 export type ResolvedBrokerOptions = Required<BrokerOptions>;
@@ -128,7 +133,7 @@ const mayBeZero: readonly string[] = [
 
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOptions {
-  const others = ["address", "dispatcher", "store", "logger", "clock"];
+  const others = ["address", "dispatcher", "store", "logger", "runtime", "transport"];
   knownOptions("broker", options, [...Object.keys(defaults), ...others]);
   const address = options.address ?? DEFAULT_ADDRESS;
   if (typeof address !== "string" || address === "") throw new OptionError("address", "an address", address);
@@ -148,6 +153,7 @@ export function resolveBrokerOptions(options: BrokerOptions): ResolvedBrokerOpti
     store: options.store ?? memoryStore(),
     dispatcher: options.dispatcher ?? Dispatcher.instance(),
     logger: options.logger ?? silentLogger,
-    clock: options.clock ?? systemClock,
+    runtime: options.runtime ?? systemRuntime,
+    transport: options.transport ?? zeromqTransport,
   };
 }

@@ -1,5 +1,5 @@
 // `later.add(5, 6)`: submits tasks, and returns handles at once.
-import { OptionError, type Params } from "zerotask-core";
+import { OptionError, type Params, type Runtime } from "zerotask-core";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
 import { Session } from "./session.ts";
@@ -48,19 +48,25 @@ class AsyncClientImplementation {
       tracker.close();
     };
     // biome-ignore lint/correctness/noConstructorReturn: what users hold is the proxy
-    return view(tracker, close, options.call) as AsyncClientImplementation;
+    return view(tracker, close, options.runtime, options.call) as AsyncClientImplementation;
   }
 }
 
-function view(tracker: TaskTracker, close: () => Promise<void>, options: CallOptions): object {
+function view(
+  tracker: TaskTracker,
+  close: () => Promise<void>,
+  runtime: Runtime,
+  options: CallOptions,
+): object {
   const track = tracker.submitter(options);
-  const submit = (method: string, params: Params): TaskHandle => new TaskHandle(track(method, params));
+  const submit = (method: string, params: Params): TaskHandle =>
+    new TaskHandle(track(method, params), runtime);
   const controls = {
-    $with: (more: CallOptions) => view(tracker, close, { ...options, ...resolveCallOptions(more) }),
+    $with: (more: CallOptions) => view(tracker, close, runtime, { ...options, ...resolveCallOptions(more) }),
     $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params, options)),
     $handle: (id: string) => {
       if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);
-      return new TaskHandle(tracker.find(id));
+      return new TaskHandle(tracker.find(id), runtime);
     },
     $call: (method: string, params: Params = []) => submit(method, params),
     $close: close,

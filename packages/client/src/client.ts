@@ -69,9 +69,10 @@ function view(session: Session, tracker: TaskTracker, options: CallOptions): obj
 function caller(session: Session, tracker: TaskTracker, options: CallOptions): Invoke<Promise<unknown>> {
   const { whenBusy, ...asked } = options;
   const { timeoutMs } = options;
+  const { runtime } = session;
   if (asked.durability === "disk" || asked.idempotencyKey !== undefined) {
     const submit = tracker.submitter({ durability: "memory", ...options });
-    return (method, params) => withTimeout(submit(method, params).outcome(), timeoutMs, method);
+    return (method, params) => withTimeout(submit(method, params).outcome(), timeoutMs, method, runtime);
   }
   const wire = optionsToWire(asked);
   const isPlain = Object.keys(wire).length === 0;
@@ -81,7 +82,7 @@ function caller(session: Session, tracker: TaskTracker, options: CallOptions): I
     const answer = isPlain
       ? session.request(method, params, { id, waitsWhenBusy })
       : session.request(BrokerMethod.ClientCall, { method, params, options: wire }, { id, waitsWhenBusy });
-    return withTimeout(answer, timeoutMs, method, () => session.abandon(id));
+    return withTimeout(answer, timeoutMs, method, runtime, () => session.abandon(id));
   };
 }
 

@@ -9,9 +9,11 @@ import {
   type Logger,
   milliseconds,
   OptionError,
+  type Runtime,
   type SubmitOptions,
   silentLogger,
   submitOptionNames,
+  systemRuntime,
 } from "zerotask-core";
 
 export interface ClientOptions extends CallOptions {
@@ -23,6 +25,8 @@ export interface ClientOptions extends CallOptions {
   readonly closeTimeoutMs?: number;
   /** Told when the connection comes and goes. @default silent */
   readonly logger?: Logger;
+  /** Time, timers, chance and ids. @default the machine's */
+  readonly runtime?: Runtime;
   /** What carries its connection. @default ZeroMQ */
   readonly dial?: Dial;
 }
@@ -43,12 +47,21 @@ export interface ResolvedClientOptions {
   readonly connectTimeoutMs: number;
   readonly closeTimeoutMs: number;
   readonly logger: Logger;
+  readonly runtime: Runtime;
   readonly dial: Dial;
   readonly call: CallOptions;
 }
 
 const callOptionNames = [...submitOptionNames, "whenBusy"];
-const optionNames = ["endpoint", "connectTimeoutMs", "closeTimeoutMs", "logger", "dial", ...callOptionNames];
+const optionNames = [
+  "endpoint",
+  "connectTimeoutMs",
+  "closeTimeoutMs",
+  "logger",
+  "runtime",
+  "dial",
+  ...callOptionNames,
+];
 
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveClientOptions(
@@ -60,12 +73,13 @@ export function resolveClientOptions(
     throw new OptionError("endpoint", "a string when options follow it", first);
   }
   knownOptions("client", options, optionNames);
-  const { endpoint, connectTimeoutMs, closeTimeoutMs, logger, dial, ...call } = options;
+  const { endpoint, connectTimeoutMs, closeTimeoutMs, logger, runtime, dial, ...call } = options;
   return {
     endpoint: endpointOption("endpoint", endpoint ?? DEFAULT_ENDPOINT),
     connectTimeoutMs: milliseconds("connectTimeoutMs", connectTimeoutMs ?? 5_000),
     closeTimeoutMs: milliseconds("closeTimeoutMs", closeTimeoutMs ?? 1_000),
     logger: logger ?? silentLogger,
+    runtime: runtime ?? systemRuntime,
     dial: dial ?? dialDealer,
     call: resolveCallOptions(call),
   };

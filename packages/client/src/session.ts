@@ -8,6 +8,7 @@ import {
   type Entry,
   ErrorCode,
   errorFromWire,
+  every,
   GenerationalMap,
   isLongerThan,
   Link,
@@ -17,9 +18,9 @@ import {
   Push,
   type Request,
   type Response,
-  randomId,
-  randomToken,
+  type Runtime,
   request,
+  type Timer,
   TooLargeError,
 } from "zerotask-core";
 import type { ResolvedClientOptions } from "./options.ts";
@@ -67,11 +68,11 @@ const ackMs = 1_000;
 const keepAliveMs = 5_000;
 
 export class Session {
-  readonly clientId: string = randomId();
+  readonly clientId: string;
   readonly #options: ResolvedClientOptions;
   readonly #handlers: SessionHandlers;
   readonly #link: Link<Welcome>;
-  readonly #token = randomToken();
+  readonly #token: string;
   readonly #pending = new GenerationalMap<number, Pending>();
   #lastId = 0;
   #isOpen = false;
@@ -79,23 +80,25 @@ export class Session {
   #closing: Promise<void> | undefined;
   #downSince = 0;
   #downReason: Error | undefined;
-  #patience: NodeJS.Timeout | undefined;
+  #patience: Timer | undefined;
   #maxMessageBytes = defaultLimits.maxMessageBytes;
   #received = 0;
   #acknowledged = 0;
   #unacknowledgedBytes = 0;
-  #ack: NodeJS.Timeout | undefined;
-  #keepAlive: NodeJS.Timeout | undefined;
+  #ack: Timer | undefined;
+  #keepAlive: Timer | undefined;
   #onDrained: (() => void) | undefined;
-  readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #retries = new Set<Timer>();
   #durability: Durability = "memory";
 
   constructor(options: ResolvedClientOptions, handlers: SessionHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    const { endpoint, dial } = options;
+    const { endpoint, dial, runtime } = options;
+    this.clientId = runtime.id();
+    this.#token = runtime.token();
     this.#link = new Link<Welcome>(
-      { endpoint, dial },
+      { endpoint, dial, runtime },
       {
         introduction: () => ({
           method: BrokerMethod.ClientConnect,
@@ -106,6 +109,10 @@ export class Session {
         onDown: (reason) => this.#onDown(reason),
       },
     );
+  }
+
+  get runtime(): Runtime {
+    return this.#options.runtime;
   }
 
   /** How safe the broker can keep what is submitted; known once it has answered anything. */
@@ -127,7 +134,7 @@ export class Session {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new ClientClosedError("The client is closed", ErrorCode.InternalError);
       const text = this.#encode(request(method, params, id));
-      this.#pending.add(id, { text, resolve, reject, since: performance.now(), isPatient, waitsWhenBusy });
+      this.#pending.add(id, { text, resolve, reject, since: this.runtime.now(), isPatient, waitsWhenBusy });
       if (this.#link.send(text)) return;
       this.#open();
       this.#armPatience();
@@ -148,10 +155,10 @@ export class Session {
   async #leave(flushMs: number): Promise<void> {
     this.#isClosed = true;
     if (flushMs > 0 && this.#hasImpatient()) await this.#drained(flushMs);
-    clearTimeout(this.#patience);
-    clearTimeout(this.#ack);
-    clearInterval(this.#keepAlive);
-    for (const retry of this.#retries) clearTimeout(retry);
+    this.#patience?.cancel();
+    this.#ack?.cancel();
+    this.#keepAlive?.cancel();
+    this.#cancelRetries();
     this.#link.send(JSON.stringify(notification(BrokerMethod.ClientDisconnect, {})));
     this.#link.close();
     this.#rejectAll(() => new ClientClosedError("The client was closed", ErrorCode.InternalError));
@@ -159,9 +166,9 @@ export class Session {
 
   #drained(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
+      const timer = this.runtime.after(timeoutMs, resolve);
       this.#onDrained = () => {
-        clearTimeout(timer);
+        timer.cancel();
         resolve();
       };
     });
@@ -176,7 +183,7 @@ export class Session {
   #open(): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
-    this.#downSince = performance.now();
+    this.#downSince = this.runtime.now();
     this.#link.open();
   }
 
@@ -204,10 +211,12 @@ export class Session {
     this.#maxMessageBytes = limits.message_bytes;
     this.#received = 0;
     this.#acknowledged = 0;
-    clearTimeout(this.#patience);
+    this.#patience?.cancel();
     this.#patience = undefined;
-    clearInterval(this.#keepAlive);
-    this.#keepAlive = setInterval(() => this.#acknowledge(), keepAliveMs);
+    this.#keepAlive?.cancel();
+    this.#keepAlive = every(this.runtime, keepAliveMs, () => this.#acknowledge());
+    // All of it is sent again now.
+    this.#cancelRetries();
     const unanswered = [...this.#pending];
     // Tasks that a restarted broker lost are there again before anything asks for them.
     if (!this.#isClosed) this.#handlers.onReady();
@@ -217,12 +226,12 @@ export class Session {
   #onDown(reason: Error | undefined): void {
     // The first failure of several begins the outage.
     if (this.#patience === undefined) {
-      this.#downSince = performance.now();
+      this.#downSince = this.runtime.now();
       const { endpoint, logger } = this.#options;
       logger.warn({ endpoint, reason: reason?.message }, "not connected");
     }
     this.#downReason = reason;
-    clearInterval(this.#keepAlive);
+    this.#keepAlive?.cancel();
     this.#armPatience();
   }
 
@@ -231,10 +240,10 @@ export class Session {
     const { connectTimeoutMs } = this.#options;
     const check = (): void => {
       this.#patience = undefined;
-      const next = this.#rejectImpatient(performance.now() - connectTimeoutMs);
-      if (next !== undefined) this.#patience = setTimeout(check, Math.max(1, next));
+      const next = this.#rejectImpatient(this.runtime.now() - connectTimeoutMs);
+      if (next !== undefined) this.#patience = this.runtime.after(Math.max(1, next), check);
     };
-    this.#patience = setTimeout(check, connectTimeoutMs);
+    this.#patience = this.runtime.after(connectTimeoutMs, check);
   }
 
   /** Rejects what has waited for a broker since before `time`. Returns in how many ms the next one is due. */
@@ -276,7 +285,8 @@ export class Session {
     }
     const isDue = this.#received - this.#acknowledged >= ackCount || this.#unacknowledgedBytes >= ackBytes;
     if (isDue) this.#acknowledge();
-    else if (this.#received > this.#acknowledged) this.#ack ??= setTimeout(() => this.#acknowledge(), ackMs);
+    else if (this.#received > this.#acknowledged)
+      this.#ack ??= this.runtime.after(ackMs, () => this.#acknowledge());
   }
 
   #onResponse(response: Response): void {
@@ -299,21 +309,24 @@ export class Session {
     if (this.#onDrained !== undefined && !this.#hasImpatient()) this.#onDrained();
   }
 
+  #cancelRetries(): void {
+    for (const retry of this.#retries) retry.cancel();
+    this.#retries.clear();
+  }
+
   /** Makes a request again that the broker had no room for. With jitter: others were told the same. */
   #tryLater(id: number, pending: Pending, { retryAfterMs }: BusyError): void {
-    const retry = setTimeout(
-      () => {
-        this.#retries.delete(retry);
-        if (this.#pending.get(id) === pending) this.#link.send(pending.text);
-      },
-      retryAfterMs * (0.5 + Math.random()),
-    );
+    const wait = retryAfterMs * (0.5 + this.runtime.random());
+    const retry = this.runtime.after(wait, () => {
+      this.#retries.delete(retry);
+      if (this.#pending.get(id) === pending) this.#link.send(pending.text);
+    });
     this.#retries.add(retry);
   }
 
   /** The broker keeps answers until it knows that they arrived. */
   #acknowledge(): void {
-    clearTimeout(this.#ack);
+    this.#ack?.cancel();
     this.#ack = undefined;
     this.#acknowledged = this.#received;
     this.#unacknowledgedBytes = 0;

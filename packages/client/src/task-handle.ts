@@ -1,15 +1,17 @@
 // A task that was submitted: known by its id from the start, looked at and waited for when wanted.
-import { milliseconds, type TaskStatus } from "zerotask-core";
+import { milliseconds, type Runtime, type TaskStatus } from "zerotask-core";
 import type { Durability } from "./session.ts";
 import type { TrackedTask } from "./task-tracker.ts";
 import { withTimeout } from "./timeout.ts";
 
 export class TaskHandle<Result = unknown> {
   readonly #task: TrackedTask;
+  readonly #runtime: Runtime;
 
   /** @internal */
-  constructor(task: TrackedTask) {
+  constructor(task: TrackedTask, runtime: Runtime) {
     this.#task = task;
+    this.#runtime = runtime;
   }
 
   /** The task's id, by which any client can find it: `client.$handle(id)`. */
@@ -37,7 +39,7 @@ export class TaskHandle<Result = unknown> {
    */
   async wait(timeoutMs?: number): Promise<Result> {
     if (timeoutMs !== undefined) milliseconds("timeoutMs", timeoutMs);
-    return withTimeout(this.#task.outcome() as Promise<Result>, timeoutMs, `task ${this.id}`);
+    return withTimeout(this.#task.outcome() as Promise<Result>, timeoutMs, `task ${this.id}`, this.#runtime);
   }
 
   /** The same as `wait`. */

@@ -1,5 +1,5 @@
 // A bound on how long to wait for an outcome.
-import { ErrorCode, TaskTimeoutError } from "zerotask-core";
+import { ErrorCode, type Runtime, TaskTimeoutError } from "zerotask-core";
 
 /**
  * `promise`, or a rejection with `TaskTimeoutError` after `timeoutMs` milliseconds. What `promise` stands for goes on.
@@ -9,14 +9,15 @@ export function withTimeout<T>(
   promise: Promise<T>,
   timeoutMs: number | undefined,
   what: string,
+  runtime: Runtime,
   onTimeout: () => void = () => undefined,
 ): Promise<T> {
   if (timeoutMs === undefined) return promise;
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
+    const timer = runtime.after(timeoutMs, () => {
       onTimeout();
       reject(new TaskTimeoutError(`No outcome of ${what} within ${timeoutMs} ms`, ErrorCode.TaskNotComplete));
-    }, timeoutMs);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+    promise.then(resolve, reject).finally(() => timer.cancel());
   });
 }

@@ -1,5 +1,4 @@
 // Everything that the other packages, and users, take from the core.
-export { type Clock, systemClock } from "./clock.ts";
 export { type Deadline, Deadlines } from "./collections/deadlines.ts";
 export { Deque } from "./collections/deque.ts";
 export { GenerationalMap } from "./collections/generational-map.ts";
@@ -7,7 +6,6 @@ export { IndexedSet } from "./collections/indexed-set.ts";
 export { exitWithError, logLevels, numberOrText, stopOnSignals } from "./command-line.ts";
 export * from "./endpoint.ts";
 export * from "./errors.ts";
-export { randomId, randomToken } from "./ids.ts";
 export { type Logger, silentLogger } from "./logger.ts";
 export * from "./options.ts";
 export { type Decoded, decode, describe, type Entry, invalidRequest, refuse } from "./protocol/decode.ts";
@@ -19,11 +17,17 @@ export * from "./protocol/methods.ts";
 export { type MethodDescription, type OpenRpcDocument, openRpcDocument } from "./protocol/openrpc.ts";
 export * from "./protocol/task-options.ts";
 export { isSettled, TaskStatus } from "./protocol/task-status.ts";
+export { every, type Runtime, systemRuntime, type Timer } from "./runtime.ts";
 export type { Connection, ConnectionHandlers, Dial } from "./socket/connection.ts";
 export { dialDealer } from "./socket/dealer.ts";
 export { Link, type LinkHandlers, type LinkOptions } from "./socket/link.ts";
-export { PublishSocket } from "./socket/publisher.ts";
-export { type RouterHandlers, RouterSocket, type Shape } from "./socket/router.ts";
+export type { RouterHandlers, RouterSocketOptions, Shape } from "./socket/router.ts";
+export {
+  type AnnouncementSocket,
+  type RequestSocket,
+  type Transport,
+  zeromqTransport,
+} from "./socket/transport.ts";
 export { current, type TaskContext } from "./task/current.ts";
 export { Dispatcher, encodeResponse, type HandlerOptions } from "./task/dispatcher.ts";
 export type { Handler } from "./task/handler.ts";

@@ -6,6 +6,7 @@ import {
   type Entry,
   ErrorCode,
   errorObject,
+  every,
   failure,
   isLongerThan,
   Link,
@@ -15,9 +16,9 @@ import {
   optionsToWire,
   PROTOCOL_VERSION,
   Push,
-  randomId,
-  randomToken,
+  type Runtime,
   TaskStatus,
+  type Timer,
 } from "zerotask-core";
 import type { Assignment } from "./state/node-state.ts";
 
@@ -33,6 +34,7 @@ export interface BrokerLinkOptions {
   readonly slots: number;
   readonly dial: Dial;
   readonly logger: Logger;
+  readonly runtime: Runtime;
   readonly methods: () => readonly MethodDescription[];
 }
 
@@ -53,11 +55,11 @@ export class BrokerLink {
   readonly #options: BrokerLinkOptions;
   readonly #handlers: BrokerLinkHandlers;
   readonly #link: Link<Welcome>;
-  readonly #id = randomId();
-  readonly #token = randomToken();
+  readonly #id: string;
+  readonly #token: string;
   /** Answers that came when there was no broker to take them. */
   readonly #unsent = new Map<string, string>();
-  #heartbeat: NodeJS.Timeout | undefined;
+  #heartbeat: Timer | undefined;
   /** An outage is told of once, not at every attempt to end it. */
   #isDown = false;
   #maxMessageBytes = defaultLimits.maxMessageBytes;
@@ -65,9 +67,11 @@ export class BrokerLink {
   constructor(options: BrokerLinkOptions, handlers: BrokerLinkHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    const { endpoint, dial } = options;
+    const { endpoint, dial, runtime } = options;
+    this.#id = runtime.id();
+    this.#token = runtime.token();
     this.#link = new Link<Welcome>(
-      { endpoint, dial },
+      { endpoint, dial, runtime },
       {
         introduction: () => this.#introduction(),
         onReady: (welcome) => this.#onReady(welcome),
@@ -105,7 +109,7 @@ export class BrokerLink {
 
   /** Leaves, so that the broker gives what is left to others at once. */
   close(): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat?.cancel();
     this.#notify(BrokerMethod.NodeDisconnect, {});
     this.#link.close();
   }
@@ -137,11 +141,11 @@ export class BrokerLink {
 
   #onReady({ heartbeat_ms, abort, limits }: Welcome): void {
     this.#maxMessageBytes = limits.message_bytes;
-    const { logger, endpoint } = this.#options;
+    const { logger, endpoint, runtime } = this.#options;
     logger.info({ endpoint }, "connected");
     this.#isDown = false;
-    clearInterval(this.#heartbeat);
-    this.#heartbeat = setInterval(() => this.#notify(BrokerMethod.NodeHeartbeat, {}), heartbeat_ms);
+    this.#heartbeat?.cancel();
+    this.#heartbeat = every(runtime, heartbeat_ms, () => this.#notify(BrokerMethod.NodeHeartbeat, {}));
     for (const id of abort) {
       this.#unsent.delete(id);
       this.#handlers.onAborted(id);
@@ -153,7 +157,7 @@ export class BrokerLink {
 
   #onDown(reason: Error | undefined): void {
     const { logger, endpoint } = this.#options;
-    clearInterval(this.#heartbeat);
+    this.#heartbeat?.cancel();
     if (!this.#isDown) logger.warn({ endpoint, reason: reason?.message }, "not connected");
     this.#isDown = true;
     this.#handlers.onLost();

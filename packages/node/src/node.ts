@@ -1,12 +1,12 @@
 // The shell of the node: connects to brokers, and performs the effects of the pure state machine.
 import {
-  type Clock,
   encodeResponse,
   endpointOption,
   isBrokerTask,
   type MethodDescription,
   OptionError,
   type Response,
+  type Timer,
 } from "zerotask-core";
 import { BrokerLink } from "./broker-link.ts";
 import { type NodeOptions, type ResolvedNodeOptions, resolveNodeOptions } from "./options.ts";
@@ -16,7 +16,6 @@ import { type Assignment, type NodeEffect, type NodeEvent, NodeState } from "./s
 /** Runs tasks: serves the methods of its dispatcher to the brokers it is told of. */
 export class Node {
   readonly #options: ResolvedNodeOptions;
-  readonly #clock: Clock;
   readonly #state: NodeState;
   readonly #links: BrokerLink[] = [];
   /** Those of the running tasks whose handlers asked what they run. */
@@ -24,7 +23,7 @@ export class Node {
   readonly #events: NodeEvent[] = [];
   #isHandling = false;
   #life: "new" | "started" | "stopped" = "new";
-  #tick: NodeJS.Timeout | undefined;
+  #tick: Timer | undefined;
   #stopping: Promise<void> | undefined;
   /** Called when the first broker has welcomed the node, or it was stopped before. */
   #onReady: (() => void) | undefined;
@@ -34,7 +33,6 @@ export class Node {
   /** @throws OptionError for an option that is unknown or out of range */
   constructor(options: NodeOptions = {}) {
     this.#options = resolveNodeOptions(options);
-    this.#clock = this.#options.clock;
     this.#state = new NodeState(this.#options);
   }
 
@@ -54,9 +52,9 @@ export class Node {
       throw new OptionError("endpoint", "a broker that was not added yet", endpoint);
     }
     const number = this.#links.length;
-    const { slots, dial, logger } = this.#options;
+    const { slots, dial, logger, runtime } = this.#options;
     const link = new BrokerLink(
-      { number, endpoint, slots, dial, logger, methods: () => this.#served() },
+      { number, endpoint, slots, dial, logger, runtime, methods: () => this.#served() },
       {
         running: () => this.#state.runningOf(number),
         onAssigned: (assignment) => this.#handle({ type: "assigned", assignment }),
@@ -98,15 +96,15 @@ export class Node {
     this.#handle({ type: "drain" });
     if (this.#state.runningCount > 0) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, this.#options.drainMs);
+        const timer = this.#options.runtime.after(this.#options.drainMs, resolve);
         this.#onIdle = () => {
-          clearTimeout(timer);
+          timer.cancel();
           resolve();
         };
       });
     }
     this.#life = "stopped";
-    clearTimeout(this.#tick);
+    this.#tick?.cancel();
     for (const run of this.#runs.values()) run.abort();
     for (const link of this.#links) link.close();
     this.#onReady?.();
@@ -124,7 +122,7 @@ export class Node {
     if (this.#isHandling) return;
     this.#isHandling = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      for (const effect of this.#state.handle(next, this.#clock.now())) this.#tryToPerform(effect);
+      for (const effect of this.#state.handle(next, this.#options.runtime.now())) this.#tryToPerform(effect);
     }
     this.#isHandling = false;
     if (this.#state.runningCount === 0) this.#onIdle?.();
@@ -188,8 +186,9 @@ export class Node {
   }
 
   #wakeAt(at: number): void {
-    clearTimeout(this.#tick);
+    this.#tick?.cancel();
     const tick = (): void => this.#handle({ type: "tick" });
-    this.#tick = setTimeout(tick, Math.max(1, Math.ceil(at - this.#clock.now())));
+    const { runtime } = this.#options;
+    this.#tick = runtime.after(Math.max(1, Math.ceil(at - runtime.now())), tick);
   }
 }

@@ -1,6 +1,5 @@
 // The node's options: resolved and checked once.
 import {
-  type Clock,
   type Dial,
   Dispatcher,
   dialDealer,
@@ -9,8 +8,9 @@ import {
   milliseconds,
   nonNegativeInteger,
   positiveInteger,
+  type Runtime,
   silentLogger,
-  systemClock,
+  systemRuntime,
 } from "zerotask-core";
 
 export interface NodeOptions {
@@ -26,7 +26,8 @@ export interface NodeOptions {
   /** How long `stop` waits for running tasks before it gives them back. @default 1,000 */
   readonly drainMs?: number;
   readonly logger?: Logger;
-  readonly clock?: Clock;
+  /** Time, timers, chance and ids. @default the machine's */
+  readonly runtime?: Runtime;
   /** What carries its connections. @default ZeroMQ */
   readonly dial?: Dial;
 }
@@ -35,7 +36,7 @@ export type ResolvedNodeOptions = Required<NodeOptions>;
 
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
-  knownOptions("node", options, ["slots", "prefetch", "dispatcher", "drainMs", "logger", "clock", "dial"]);
+  knownOptions("node", options, ["slots", "prefetch", "dispatcher", "drainMs", "logger", "runtime", "dial"]);
   const slots = positiveInteger("slots", options.slots ?? 100);
   return {
     slots,
@@ -43,7 +44,7 @@ export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
     dispatcher: options.dispatcher ?? Dispatcher.instance(),
     drainMs: milliseconds("drainMs", options.drainMs ?? 1_000),
     logger: options.logger ?? silentLogger,
-    clock: options.clock ?? systemClock,
+    runtime: options.runtime ?? systemRuntime,
     dial: options.dial ?? dialDealer,
   };
 }

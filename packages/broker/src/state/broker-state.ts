@@ -2,7 +2,6 @@
 import {
   Announcement,
   BrokerMethod,
-  Deadlines,
   type Entry,
   ErrorCode,
   errorObject,
@@ -19,27 +18,18 @@ import {
   respond,
 } from "zerotask-core";
 import { type Addressee, nobody, ReplyGroup } from "./addressee.ts";
-import { Backlog } from "./backlog.ts";
-import { Calls } from "./calls.ts";
 import { ClientCommands } from "./client-commands.ts";
 import { ClientSession } from "./client-session.ts";
 import { type Command, type CommandHandler, ParamReader, Refusal } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
-import type { Due } from "./due.ts";
 import type { Effect } from "./effect.ts";
 import type { BrokerEvent } from "./event.ts";
-import { Load } from "./load.ts";
 import { NodeCommands } from "./node-commands.ts";
-import { Scheduler } from "./scheduler.ts";
-import { type Session, Sessions } from "./sessions.ts";
+import { assemble, type BrokerParts } from "./parts.ts";
+import type { Session } from "./sessions.ts";
 import type { Storage } from "./storage.ts";
-import { Storages } from "./storages.ts";
-import { Submissions } from "./submissions.ts";
 import { TaskCommands } from "./task-commands.ts";
-import { TaskLife } from "./task-life.ts";
-import { TaskTable } from "./task-table.ts";
-import { LOCAL_PEER, Turn } from "./turn.ts";
-import { Waiters } from "./waiters.ts";
+import { LOCAL_PEER } from "./turn.ts";
 
 const noOptions = {};
 
@@ -65,26 +55,17 @@ export interface BrokerCounts {
   readonly sessions: number;
   /** Requests that wait for a task to be settled. */
   readonly waiters: number;
+  /** Methods of which a task waits while a node that serves it has room: none, between two events. */
+  readonly assignable: number;
   /** Late answers of attempts that were not current any more. */
   readonly refusedAnswers: number;
 }
 
 export class BrokerState {
   readonly #config: BrokerConfig;
-  readonly #turn = new Turn();
-  readonly #deadlines = new Deadlines<Due>();
-  readonly #sessions: Sessions;
-  readonly #tasks = new TaskTable();
-  readonly #storages: Storages;
-  readonly #load: Load;
-  readonly #waiters: Waiters;
-  readonly #scheduler: Scheduler;
-  readonly #backlog: Backlog;
-  readonly #life: TaskLife;
-  readonly #calls: Calls;
-  readonly #submissions: Submissions;
-  readonly #clientCommands: ClientCommands;
+  readonly #parts: BrokerParts;
   readonly #nodeCommands: NodeCommands;
+  readonly #clientCommands: ClientCommands;
   readonly #commands = new Map<string, RegisteredCommand>();
   #nextSweep = 0;
   #nextHello = 0;
@@ -93,42 +74,10 @@ export class BrokerState {
 
   constructor(config: BrokerConfig) {
     this.#config = config;
-    const turn = this.#turn;
-    const deadlines = this.#deadlines;
-    const tasks = this.#tasks;
-    const sessions = new Sessions(turn, config.newId, config.newToken);
-    const storages = new Storages(turn, config.hasDisk);
-    const load = new Load(config);
-    const waiters = new Waiters(deadlines, config.maxWaiters);
-    const { graceMs, heartbeatMs } = config;
-    const { local } = sessions;
-    const scheduler = new Scheduler(turn, deadlines, { graceMs, heartbeatMs, local }, (method) =>
-      backlog.refill(method),
-    );
-    const backlog: Backlog = new Backlog(turn, deadlines, storages, {
-      isServed: (method) => scheduler.isServed(method),
-      method: (name) => scheduler.method(name),
-      onClaimed: (task, level) => life.admit(task, level),
-    });
-    const life: TaskLife = new TaskLife({
-      ...{ turn, tasks, scheduler, storages, backlog, sessions, waiters, load },
-      bounds: config,
-    });
-    const calls = new Calls({ turn, sessions, tasks, life, load });
-    const submissions = new Submissions({ turn, tasks, life, storages, load });
-    const parts = { turn, config, sessions, tasks, life, scheduler, storages, waiters, calls, submissions };
-    this.#sessions = sessions;
-    this.#storages = storages;
-    this.#load = load;
-    this.#waiters = waiters;
-    this.#scheduler = scheduler;
-    this.#backlog = backlog;
-    this.#life = life;
-    this.#calls = calls;
-    this.#submissions = submissions;
-    this.#clientCommands = new ClientCommands(parts);
-    this.#nodeCommands = new NodeCommands(parts);
-    for (const commands of [this.#clientCommands, new TaskCommands(parts), this.#nodeCommands]) {
+    this.#parts = assemble(config);
+    this.#clientCommands = new ClientCommands(this.#parts);
+    this.#nodeCommands = new NodeCommands(this.#parts);
+    for (const commands of [this.#clientCommands, new TaskCommands(this.#parts), this.#nodeCommands]) {
       for (const [method, names, handler] of commands.table()) this.#commands.set(method, { names, handler });
     }
     this.#commands.set(BrokerMethod.Discover, { names: [], handler: () => this.#discover() });
@@ -136,10 +85,11 @@ export class BrokerState {
 
   get counts(): BrokerCounts {
     return {
-      tasks: this.#tasks.size,
-      unsettled: this.#load.unsettled,
-      sessions: this.#sessions.count,
-      waiters: this.#waiters.count,
+      tasks: this.#parts.tasks.size,
+      unsettled: this.#parts.load.unsettled,
+      sessions: this.#parts.sessions.count,
+      waiters: this.#parts.waiters.count,
+      assignable: this.#parts.scheduler.assignable,
       refusedAnswers: this.#nodeCommands.refusedAnswers,
     };
   }
@@ -149,13 +99,13 @@ export class BrokerState {
    * to be performed in order.
    */
   handle(event: BrokerEvent, now: number): Effect[] {
-    this.#turn.begin(now);
+    this.#parts.turn.begin(now);
     this.#perform(event);
     this.#doDue();
-    this.#scheduler.fillRoom();
-    this.#storages.flush();
+    this.#parts.scheduler.fillRoom();
+    this.#parts.storages.flush();
     this.#wake();
-    return this.#turn.end();
+    return this.#parts.turn.end();
   }
 
   #perform(event: BrokerEvent): void {
@@ -176,19 +126,19 @@ export class BrokerState {
         this.#onOpened(event);
         break;
       case "persisted":
-        this.#storages.for(event.level).onPersisted(event.batch, event.result);
-        if (event.result.expireMore) this.#expire(this.#storages.for(event.level));
+        this.#parts.storages.for(event.level).onPersisted(event.batch, event.result);
+        if (event.result.expireMore) this.#expire(this.#parts.storages.for(event.level));
         break;
       case "told":
-        this.#storages.for(event.level).onTold(event.request, event.answer);
+        this.#parts.storages.for(event.level).onTold(event.request, event.answer);
         break;
       case "store-failed":
-        this.#storages.for(event.level).onFailed(event.reason);
-        this.#life.abandon(event.level);
+        this.#parts.storages.for(event.level).onFailed(event.reason);
+        this.#parts.life.abandon(event.level);
         break;
       case "drain":
-        this.#calls.drain();
-        this.#submissions.drain();
+        this.#parts.calls.drain();
+        this.#parts.submissions.drain();
         break;
       case "tick":
         this.#wakeAt = Number.POSITIVE_INFINITY;
@@ -198,10 +148,11 @@ export class BrokerState {
 
   #onMessage(event: MessageEvent): void {
     const { peer, shape, mayHaveSession, message, bytes } = event;
-    const session = mayHaveSession ? this.#sessions.on(peer) : undefined;
+    const session = mayHaveSession ? this.#parts.sessions.on(peer) : undefined;
     if (session === undefined && this.#refusedAsRetired(event)) return;
-    const group = session === undefined ? new ReplyGroup(this.#turn, peer, shape, message.batch) : undefined;
-    if (session !== undefined) session.lastSeen = this.#turn.now;
+    const group =
+      session === undefined ? new ReplyGroup(this.#parts.turn, peer, shape, message.batch) : undefined;
+    if (session !== undefined) session.lastSeen = this.#parts.turn.now;
     const each = Math.ceil(bytes / message.entries.length);
     const from = { peer, session, mayHaveSession, bytes: each };
     for (const entry of message.entries) {
@@ -211,11 +162,11 @@ export class BrokerState {
         const { request } = entry;
         const isNotification = request.id === undefined;
         if (!isNotification) group?.expect();
-        const addressee = isNotification ? nobody : (group ?? session ?? nobody);
+        const addressee = isNotification ? nobody : (group ?? addresseeOf(session));
         this.#onRequest(request, addressee, from);
       } else if (!this.#settledByInvalid(entry, session, each)) {
         group?.expect();
-        (group ?? session)?.deliver(refusalOf(entry));
+        (group ?? addresseeOf(session)).deliver(refusalOf(entry));
       }
     }
     group?.seal();
@@ -241,8 +192,8 @@ export class BrokerState {
     const { session, bytes } = from;
     const { method, params } = request;
     const call = { method, params, requestId: id, options: noOptions, bytes };
-    if (session?.kind === "client" && id !== null) this.#calls.ofSession(call, session);
-    else this.#calls.ofStranger(call, addressee);
+    if (session?.kind === "client" && id !== null) this.#parts.calls.ofSession(call, session);
+    else this.#parts.calls.ofStranger(call, addressee);
   }
 
   /** The broker's own methods. `undefined` when the response comes later. */
@@ -259,12 +210,12 @@ export class BrokerState {
 
   /** What an earlier run of the broker left. */
   #onOpened({ level, summary }: Extract<BrokerEvent, { type: "opened" }>): void {
-    this.#backlog.load(level, summary, this.#turn.now + this.#config.adoptMs);
-    this.#load.add(undefined, level, summary.unsettledBytes, summary.unsettled);
+    this.#parts.backlog.load(level, summary, this.#parts.turn.now + this.#config.adoptMs);
+    this.#parts.load.add(undefined, level, summary.unsettledBytes, summary.unsettled);
     for (const { id, token } of summary.sessions) {
-      const client = new ClientSession(id, token, this.#turn);
+      const client = new ClientSession(id, token, this.#parts.turn);
       client.isSaved = true;
-      this.#sessions.addClient(client);
+      this.#parts.sessions.addClient(client);
     }
   }
 
@@ -273,55 +224,59 @@ export class BrokerState {
     for (const description of this.#config.brokerTasks()) {
       if (isBrokerTask(description.name)) methods.set(description.name, description);
     }
-    for (const node of this.#sessions.nodes.values()) {
+    for (const node of this.#parts.sessions.nodes.values()) {
       for (const description of node.descriptions) methods.set(description.name, description);
     }
     return { result: openRpcDocument(methods.values(), this.#config.version) };
   }
 
   #onPeerLost(peer: string): void {
-    const session = this.#sessions.on(peer);
+    const session = this.#parts.sessions.on(peer);
     if (session?.kind === "node" && peer !== LOCAL_PEER) this.#nodeCommands.lose(session);
-    else if (session?.kind === "client") this.#sessions.detach(session, this.#turn.now);
+    else if (session?.kind === "client") this.#parts.sessions.detach(session, this.#parts.turn.now);
   }
 
   /** A ROUTER can't hang up on one peer: its session is forgotten, and its next message answered with an error. */
   #onPeerSlow(peer: string): void {
-    const session = this.#sessions.on(peer);
+    const session = this.#parts.sessions.on(peer);
     if (session?.kind === "client") this.#clientCommands.forget(session);
     else if (session?.kind === "node") this.#nodeCommands.lose(session);
     const isNode = session?.kind === "node";
-    this.#sessions.retire(peer, isNode ? ErrorCode.InvalidNodeId : ErrorCode.InvalidClientId);
+    this.#parts.sessions.retire(peer, isNode ? ErrorCode.InvalidNodeId : ErrorCode.InvalidClientId);
   }
 
   #refusedAsRetired({ peer, shape, message }: MessageEvent): boolean {
-    const code = this.#sessions.retiredCode(peer);
+    const code = this.#parts.sessions.retiredCode(peer);
     if (code === undefined || message.entries.some(isIntroduction)) return false;
     const error = errorObject(
       code,
       "This connection's session is over. Connect again, and introduce yourself",
     );
-    this.#turn.emit({ type: "reply", peer, shape, message: failure(null, error) });
+    this.#parts.turn.emit({ type: "reply", peer, shape, message: failure(null, error) });
     return true;
   }
 
   #doDue(): void {
-    const { now } = this.#turn;
-    for (let due = this.#deadlines.take(now); due !== undefined; due = this.#deadlines.take(now)) {
+    const { now } = this.#parts.turn;
+    for (
+      let due = this.#parts.deadlines.take(now);
+      due !== undefined;
+      due = this.#parts.deadlines.take(now)
+    ) {
       switch (due.type) {
         case "task":
-          this.#life.onDue(due.task);
+          this.#parts.life.onDue(due.task);
           break;
         case "waited":
-          this.#waiters.giveUp(due.waiter);
+          this.#parts.waiters.giveUp(due.waiter);
           break;
         case "backlog":
           due.method.backlogDeadline = undefined;
-          this.#backlog.refill(due.method);
+          this.#parts.backlog.refill(due.method);
           break;
       }
     }
-    this.#backlog.doDue();
+    this.#parts.backlog.doDue();
     if (this.#nextSweep <= now) this.#sweep(now);
   }
 
@@ -330,12 +285,12 @@ export class BrokerState {
     const { heartbeatMs, leaseMs, stalledMs, sessionTtlMs, resultTtlMs, replayMs } = this.#config;
     this.#nextSweep = now + heartbeatMs;
     this.#pingNodes();
-    for (const node of this.#sessions.nodes.values()) {
+    for (const node of this.#parts.sessions.nodes.values()) {
       const patience = node.token === undefined ? leaseMs : stalledMs;
       if (node.lastSeen + patience <= now) this.#nodeCommands.lose(node);
     }
-    for (const client of this.#sessions.clients.values()) {
-      this.#life.expireAnswers(client, now - replayMs);
+    for (const client of this.#parts.sessions.clients.values()) {
+      this.#parts.settlement.expireAnswers(client, now - replayMs);
       const ttl = client.token === undefined ? Math.min(resultTtlMs, strangerTtlMs) : sessionTtlMs;
       if (client.lastSeen + ttl > now) continue;
       if (client.peer === undefined) {
@@ -343,13 +298,13 @@ export class BrokerState {
       } else {
         // Once each `sessionTtlMs` of silence.
         client.lastSeen = now;
-        this.#turn.send(client.peer, notification(Push.Ping));
+        this.#parts.turn.send(client.peer, notification(Push.Ping));
       }
     }
-    for (const storage of this.#storages) this.#expire(storage);
+    for (const storage of this.#parts.storages) this.#expire(storage);
     if (this.#nextHello > now) return;
     this.#nextHello = now + helloMs;
-    this.#turn.announce(Announcement.Hello, { epoch: this.#config.epoch, seq: ++this.#hellos });
+    this.#parts.turn.announce(Announcement.Hello, { epoch: this.#config.epoch, seq: ++this.#hellos });
   }
 
   #expire(storage: Storage): void {
@@ -359,21 +314,26 @@ export class BrokerState {
 
   /** Sending is how a ROUTER learns that a peer is gone. */
   #pingNodes(): void {
-    for (const { peer } of this.#sessions.nodes.values()) {
-      if (peer !== undefined) this.#turn.send(peer, notification(Push.Ping));
+    for (const { peer } of this.#parts.sessions.nodes.values()) {
+      if (peer !== undefined) this.#parts.turn.send(peer, notification(Push.Ping));
     }
   }
 
   #wake(): void {
     const at = Math.min(
-      this.#deadlines.next ?? Number.POSITIVE_INFINITY,
+      this.#parts.deadlines.next ?? Number.POSITIVE_INFINITY,
       this.#nextSweep,
-      this.#backlog.next,
+      this.#parts.backlog.next,
     );
     if (at >= this.#wakeAt) return;
     this.#wakeAt = at;
-    this.#turn.emit({ type: "wake", at });
+    this.#parts.turn.emit({ type: "wake", at });
   }
+}
+
+function addresseeOf(session: Session | undefined): Addressee {
+  if (session === undefined) return nobody;
+  return session.kind === "client" ? session.addressee : session;
 }
 
 function isIntroduction(entry: Entry): boolean {

@@ -13,6 +13,7 @@ import type { ClientSession } from "./client-session.ts";
 import { stopping } from "./command.ts";
 import type { Load } from "./load.ts";
 import type { Sessions } from "./sessions.ts";
+import type { Settlement } from "./settlement.ts";
 import type { NewTask } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import type { TaskTable } from "./task-table.ts";
@@ -31,6 +32,7 @@ export interface CallParts {
   readonly sessions: Sessions;
   readonly tasks: TaskTable;
   readonly life: TaskLife;
+  readonly settlement: Settlement;
   readonly load: Load;
 }
 
@@ -49,18 +51,19 @@ export class Calls {
 
   /** A call of a session. The same id is the same task, however often it is sent. */
   ofSession(call: Call, owner: ClientSession): void {
-    const { life, tasks } = this.#parts;
+    const { settlement, tasks } = this.#parts;
     const { requestId } = call;
     const id = `${owner.id}-${keyOf(requestId)}`;
     const known = tasks.get(id);
     if (known === undefined) {
-      this.#take(call, id, owner.id, owner, owner);
+      this.#take(call, id, owner.id, owner, owner.addressee);
     } else if (known.caller === owner) {
       known.requestId = requestId;
-      life.answer(known);
+      known.addressee = owner.addressee;
+      settlement.answer(known);
     } else {
       const message = `The task ${id} is no call of this session`;
-      owner.deliver(failure(requestId, errorObject(ErrorCode.InvalidTaskId, message)));
+      owner.addressee.deliver(failure(requestId, errorObject(ErrorCode.InvalidTaskId, message)));
     }
   }
 

@@ -66,7 +66,7 @@ export class ClientCommands {
   forget(client: ClientSession): void {
     const { sessions, storages, life, tasks, waiters } = this.#parts;
     sessions.remove(client);
-    waiters.forget(client);
+    waiters.forget(client.addressee);
     if (client.isSaved) storages.best.change({ type: "remove-session", id: client.id });
     for (const task of client.dropAnswers()) tasks.remove(task);
     for (const task of client.calls.toArray()) life.stop(task);
@@ -74,7 +74,7 @@ export class ClientCommands {
 
   #connect(command: Command, read: ParamReader): Outcome {
     const protocol = readProtocol(command, read);
-    const { config, sessions, storages, turn } = this.#parts;
+    const { config, sessions, storages, turn, waiters } = this.#parts;
     const id = read.has("client_id") ? checkClientId(read.string("client_id")) : config.newId();
     const token =
       protocol === undefined ? undefined : read.has("token") ? read.string("token") : config.newToken();
@@ -85,6 +85,8 @@ export class ClientCommands {
     const client = known ?? this.#newClient(id, token);
     client.lastSeen = turn.now;
     if (protocol === undefined) return { result: id };
+    // What waited on an earlier connection is asked for again on this one.
+    waiters.forget(client.addressee);
     sessions.attach(client, command.peer);
     const { limits, epoch } = config;
     return {

@@ -1,6 +1,6 @@
 // A client that introduced itself: where it is now, and which answers it may not have received.
 import { Deque, IndexedSet, type Response } from "zerotask-core";
-import type { Addressee } from "./addressee.ts";
+import { type Addressee, nobody } from "./addressee.ts";
 import type { Tally } from "./load.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
@@ -11,13 +11,15 @@ interface Delivery {
   readonly at: number;
 }
 
-export class ClientSession implements Addressee {
+export class ClientSession {
   readonly kind = "client";
   readonly id: string;
   /** Proves who it is; a client that introduced itself without a protocol has none. */
   readonly token: string | undefined;
   /** The connection it is on now. */
   peer: string | undefined = undefined;
+  /** Who is owed the answers to what is asked on this connection: after another one has begun, nobody is. */
+  addressee: Addressee = nobody;
   lastSeen: number;
   /** Whether the disk knows it, so that it can come back after a restart. */
   isSaved = false;
@@ -45,17 +47,20 @@ export class ClientSession implements Addressee {
   attach(peer: string): void {
     this.peer = peer;
     this.#base = this.#sent;
+    const addressee: Addressee = {
+      deliver: (response) => {
+        if (this.addressee === addressee) this.#deliver(response);
+      },
+    };
+    this.addressee = addressee;
   }
 
-  deliver(response: Response): void {
-    if (this.peer === undefined) return;
-    this.#sent++;
-    this.#turn.send(this.peer, response);
-  }
-
-  /** Delivers the answer to a call, whose record is kept until the client says that it has it. */
+  /**
+   * Delivers the answer to a call, whose record is kept until the client says that it has it. A call that was
+   * made on an earlier connection is answered when it is made again.
+   */
   deliverAnswer(task: Task, response: Response): void {
-    this.deliver(response);
+    if (task.addressee === this.addressee) this.#deliver(response);
     this.#deliveries.push({ task, number: this.#sent, at: this.#turn.now });
     task.deliveryNumber = this.#sent;
     this.#bytes += task.settled?.bytes ?? 0;
@@ -78,6 +83,12 @@ export class ClientSession implements Addressee {
   /** Gives up all answers that it may not have received. */
   dropAnswers(): Task[] {
     return this.#release(() => true);
+  }
+
+  #deliver(response: Response): void {
+    if (this.peer === undefined) return;
+    this.#sent++;
+    this.#turn.send(this.peer, response);
   }
 
   #release(condition: (delivery: Delivery) => boolean): Task[] {

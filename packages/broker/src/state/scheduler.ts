@@ -171,6 +171,15 @@ export class Scheduler {
     this.#turn.announce(Announcement.TaskReady, { method: method.name, task_id: id });
   }
 
+  /** Methods of which a task waits while a node that serves it has room. */
+  get assignable(): number {
+    let count = 0;
+    for (const method of this.#waiting) {
+      if (method.head() !== undefined && [...method.nodes].some((node) => node.hasRoom)) count++;
+    }
+    return count;
+  }
+
   /** Tasks that wait, for nodes that have to be told again. */
   *oldestWaiting(most: number): Generator<Task> {
     let count = 0;

@@ -4,6 +4,7 @@ import type { Addressee } from "./addressee.ts";
 import type { ClientSession } from "./client-session.ts";
 import { Refusal, stopping } from "./command.ts";
 import type { Load } from "./load.ts";
+import type { Settlement } from "./settlement.ts";
 import type { Storages } from "./storages.ts";
 import type { StoredTask } from "./stored-task.ts";
 import type { Task } from "./task.ts";
@@ -30,6 +31,7 @@ export interface SubmissionParts {
   readonly turn: Turn;
   readonly tasks: TaskTable;
   readonly life: TaskLife;
+  readonly settlement: Settlement;
   readonly storages: Storages;
   readonly load: Load;
 }
@@ -111,7 +113,7 @@ export class Submissions {
     this.#answer(submission, { result: id });
     const { status, ownerId, outcome } = known;
     if (isSettled(status) && options.notify === true && ownerId === owner.id) {
-      this.#parts.life.notifyOwner(owner.id, { id, status, outcome: outcomeOfStored(outcome) });
+      this.#parts.settlement.notifyOwner(owner.id, { id, status, outcome: outcomeOfStored(outcome) });
     }
   }
 

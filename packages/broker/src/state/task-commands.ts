@@ -6,6 +6,7 @@ import type { Session, Sessions } from "./sessions.ts";
 import type { Storage } from "./storage.ts";
 import type { Storages } from "./storages.ts";
 import { unknownTask } from "./submissions.ts";
+import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import { type TaskView, viewOfHeld, viewOfStored } from "./task-record.ts";
 import type { TaskTable } from "./task-table.ts";
@@ -129,10 +130,7 @@ export class TaskCommands {
     if (id === undefined) throw unknownTask("");
     const held = tasks.get(id);
     if (held !== undefined) {
-      const isCall = held.level === undefined;
-      const tell = (): Outcome | undefined => answer(this.#visible(viewOfHeld(held), command.session));
-      if (isCall) reply(command, tell);
-      else this.#whenStored(command, id, tell);
+      this.#viewHeld(command, held, answer);
       return undefined;
     }
     storages.find(id, (stored, failure) => {
@@ -148,6 +146,20 @@ export class TaskCommands {
       }
     });
     return undefined;
+  }
+
+  #viewHeld(command: Command, held: Task, answer: (view: TaskView) => Outcome | undefined): void {
+    const tell = (): Outcome | undefined => answer(this.#visible(viewOfHeld(held), command.session));
+    if (held.level === undefined) {
+      reply(command, tell);
+      return;
+    }
+    this.#whenStored(command, held.id, () => {
+      const isStillHeld = this.#parts.tasks.submitted(held.id) === held;
+      if (isStillHeld || held.settled !== undefined) return tell();
+      // It was left to the store, or it was there before under this id.
+      return this.#view(command, [held.id], answer);
+    });
   }
 
   #whenStored(command: Command, id: string, answer: () => Outcome | undefined): void {

@@ -1,6 +1,5 @@
 // The life of a task: submit, assign, start, settle. Every change of status is made here or in the scheduler.
 import {
-  Announcement,
   ErrorCode,
   type ErrorObject,
   errorObject,
@@ -8,34 +7,26 @@ import {
   notification,
   type Outcome,
   Push,
-  respond,
   TaskStatus,
   type WireOptions,
 } from "zerotask-core";
 import type { Backlog } from "./backlog.ts";
-import type { ClientSession } from "./client-session.ts";
 import type { Load } from "./load.ts";
 import type { MethodQueue } from "./method-queue.ts";
 import { mayBeRetried, retryDelay } from "./retry.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Sessions } from "./sessions.ts";
+import type { Settlement } from "./settlement.ts";
 import type { Storages } from "./storages.ts";
 import type { Durability, StoredTask } from "./stored-task.ts";
 import { type NewTask, Task } from "./task.ts";
 import { restored, toStore } from "./task-record.ts";
 import type { TaskTable } from "./task-table.ts";
 import type { Turn } from "./turn.ts";
-import { type SettledView, settledMessage, type Waiters } from "./waiters.ts";
 
 export interface LifeBounds {
   /** How often a task may lose its node before it fails. */
   readonly redeliveries: number;
-  /** How many answers of one client are kept until it acknowledges them, and their bytes. */
-  readonly maxReplay: number;
-  readonly maxReplayBytes: number;
-  /** How long outcomes are kept: of submitted tasks, and of those whose outcome nobody wants. */
-  readonly resultTtlMs: number;
-  readonly replayMs: number;
   /** A random number from 0 to 1. */
   readonly random: () => number;
 }
@@ -47,8 +38,8 @@ export interface LifeParts {
   readonly storages: Storages;
   readonly backlog: Backlog;
   readonly sessions: Sessions;
-  readonly waiters: Waiters;
   readonly load: Load;
+  readonly settlement: Settlement;
   readonly bounds: LifeBounds;
 }
 
@@ -110,15 +101,17 @@ export class TaskLife {
   }
 
   /** Holds a stored task that was claimed, and lets it wait for a node. */
-  admit(stored: StoredTask, level: Durability): Task {
-    const task = this.hold(stored, level);
-    this.#enqueue(task);
-    return task;
+  admit(stored: StoredTask, level: Durability): void {
+    // One that was stopped while it was being stored is settled before long.
+    const isStopped = this.#parts.tasks.submitted(stored.id)?.settled !== undefined;
+    if (!isStopped) this.#enqueue(this.#hold(stored, level));
   }
 
   /** Holds a task that was claimed by its id, from what was left to the store. */
   takeBack(stored: StoredTask, level: Durability): Task {
-    const task = this.hold(stored, level);
+    const held = this.#parts.tasks.submitted(stored.id);
+    if (held?.settled !== undefined) return held;
+    const task = this.#hold(stored, level);
     this.#parts.backlog.taken(task.method, level);
     task.isTakenBack = true;
     return task;
@@ -128,16 +121,6 @@ export class TaskLife {
   requeue(task: Task): void {
     task.isTakenBack = false;
     this.#enqueue(task);
-  }
-
-  /** Holds a stored task that was claimed. */
-  hold(stored: StoredTask, level: Durability): Task {
-    const { backlog, scheduler } = this.#parts;
-    const method = scheduler.method(stored.method);
-    const task = restored(stored, level, method, ++this.#sequence);
-    this.#register(task);
-    backlog.hold(task.bytes);
-    return task;
   }
 
   /** A node says that the task has been running for a while. */
@@ -150,7 +133,7 @@ export class TaskLife {
     if (task.settled !== undefined) return;
     const { retries = task.method.description?.retries ?? 0 } = task.options;
     if (task.failures >= retries || !mayBeRetried(outcome)) {
-      this.settle(task, status, outcome, bytes);
+      this.#parts.settlement.settle(task, status, outcome, bytes);
       return;
     }
     const { turn, scheduler, bounds } = this.#parts;
@@ -169,62 +152,6 @@ export class TaskLife {
     });
   }
 
-  /** Records the one outcome that a task has, and tells everybody who asked for it, once that is stored. */
-  settle(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
-    if (task.settled !== undefined) return;
-    const { backlog, load, scheduler, sessions, storages, tasks, turn } = this.#parts;
-    scheduler.unassign(task);
-    scheduler.disarm(task);
-    task.status = status;
-    task.settled = { outcome, at: turn.now, bytes };
-    const client = task.caller ?? sessions.clients.get(task.ownerId);
-    load.remove(client, task.level, task.bytes);
-    task.method.unsettled--;
-    if (task.level === undefined) {
-      task.params = undefined;
-      task.caller?.calls.delete(task);
-      this.answer(task);
-      if (task.caller === undefined || task.caller.isGone) tasks.remove(task);
-      scheduler.release(task.method);
-      return;
-    }
-    const storage = storages.for(task.level);
-    storage.change(this.#settleChange(task, status, outcome));
-    storage.whenStored((failure) => {
-      tasks.remove(task);
-      backlog.release(task.bytes);
-      scheduler.release(task.method);
-      if (failure === undefined)
-        this.#tell(task.ownerId, task.options.notify, { id: task.id, status, outcome });
-    });
-  }
-
-  /** Tells the owner of an outcome, if it is there. */
-  notifyOwner(ownerId: string, view: SettledView): void {
-    const peer = this.#parts.sessions.clients.get(ownerId)?.peer;
-    if (peer !== undefined) this.#parts.turn.send(peer, notification(Push.TaskSettled, settledMessage(view)));
-  }
-
-  /** Sends the answer to a call, perhaps once more. */
-  answer(task: Task): void {
-    const { settled, addressee, caller } = task;
-    if (settled === undefined || addressee === undefined) return;
-    const response = respond(task.requestId, settled.outcome);
-    if (caller === undefined) {
-      addressee.deliver(response);
-      return;
-    }
-    caller.deliverAnswer(task, response);
-    this.expireAnswers(caller, Number.NEGATIVE_INFINITY);
-  }
-
-  /** Gives up what a client has not acknowledged since `time`, or what is more than is kept. */
-  expireAnswers(client: ClientSession, time: number): void {
-    const { bounds, tasks } = this.#parts;
-    const { maxReplay, maxReplayBytes } = bounds;
-    for (const task of client.expireAnswers(time, maxReplay, maxReplayBytes)) tasks.remove(task);
-  }
-
   /** The node that had the task is gone. */
   lose(task: Task): void {
     task.losses++;
@@ -238,7 +165,12 @@ export class TaskLife {
       return;
     }
     const message = `Its node was lost ${task.losses} times`;
-    this.settle(task, TaskStatus.Failed, { error: errorObject(ErrorCode.NodeLost, message) }, message.length);
+    this.#parts.settlement.settle(
+      task,
+      TaskStatus.Failed,
+      { error: errorObject(ErrorCode.NodeLost, message) },
+      message.length,
+    );
   }
 
   /** The task goes on with its next attempt. */
@@ -287,6 +219,18 @@ export class TaskLife {
     }
   }
 
+  #hold(stored: StoredTask, level: Durability): Task {
+    const { backlog, scheduler } = this.#parts;
+    const method = scheduler.method(stored.method);
+    const task = restored(stored, level, method, ++this.#sequence);
+    // It was submitted again just now: that will turn out to be this task.
+    const again = this.#parts.tasks.submitted(stored.id);
+    if (again !== undefined) this.#parts.tasks.remove(again);
+    this.#register(task);
+    backlog.hold(task.bytes);
+    return task;
+  }
+
   #create(task: NewTask, method: MethodQueue): Task {
     const record = new Task(task, method, ++this.#sequence);
     this.#register(record);
@@ -321,34 +265,6 @@ export class TaskLife {
     scheduler.release(task.method);
   }
 
-  #settleChange(
-    task: Task,
-    status: TaskStatus,
-    outcome: Outcome,
-  ): Parameters<Storages["memory"]["change"]>[0] {
-    const { turn, bounds } = this.#parts;
-    const isDiscarded = task.options.discard === true;
-    return {
-      type: "settle",
-      id: task.id,
-      status,
-      attempt: task.attempt,
-      outcome: isDiscarded ? undefined : JSON.stringify(outcome),
-      settledAt: turn.now,
-      // The record of what nobody wants is kept for as long as it may be submitted again, for want of an answer.
-      forgetAt: turn.now + (isDiscarded ? bounds.replayMs : bounds.resultTtlMs),
-    };
-  }
-
-  #tell(ownerId: string, notify: boolean | undefined, view: SettledView): void {
-    const { sessions, turn, waiters } = this.#parts;
-    if (notify === true) this.notifyOwner(ownerId, view);
-    waiters.settle(view);
-    if (sessions.clients.get(ownerId)?.token === undefined) {
-      turn.announce(Announcement.TaskResultReady, { task_id: view.id });
-    }
-  }
-
   #overrun(task: Task): void {
     const timeoutMs = task.options.timeoutMs ?? task.method.description?.timeoutMs;
     const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
@@ -359,19 +275,19 @@ export class TaskLife {
   #expire(task: Task): void {
     const waited = Math.round((task.expiresAt ?? 0) - task.createdAt);
     const error = errorObject(ErrorCode.TaskExpired, `The task waited for more than ${waited} ms`);
-    this.settle(task, TaskStatus.Expired, { error }, 0);
+    this.#parts.settlement.settle(task, TaskStatus.Expired, { error }, 0);
   }
 
   #failUnserved(task: Task): void {
     const method = task.method.name;
     const error = errorObject(ErrorCode.MethodNotFound, `Method not found: ${method}`, { method });
-    this.settle(task, TaskStatus.Failed, { error }, 0);
+    this.#parts.settlement.settle(task, TaskStatus.Failed, { error }, 0);
   }
 
   #cut(task: Task, status: TaskStatus, error: ErrorObject): void {
     if (isSettled(task.status)) return;
     this.#abort(task);
-    this.settle(task, status, { error }, 0);
+    this.#parts.settlement.settle(task, status, { error }, 0);
   }
 
   /** Tells the node that has the task to give it up. */

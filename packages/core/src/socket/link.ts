@@ -4,11 +4,13 @@ import { decode, type Entry } from "../protocol/decode.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { trustingLimits } from "../protocol/limits.ts";
 import { type Request, type Response, request } from "../protocol/messages.ts";
+import type { Runtime, Timer } from "../runtime.ts";
 import type { Connection, ConnectionHandlers, Dial } from "./connection.ts";
 
 export interface LinkOptions {
   readonly endpoint: string;
   readonly dial: Dial;
+  readonly runtime: Runtime;
 }
 
 export interface LinkHandlers<Welcome> {
@@ -34,7 +36,7 @@ export class Link<Welcome> {
   #ready = false;
   #closed = false;
   #failures = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
 
   constructor(options: LinkOptions, handlers: LinkHandlers<Welcome>) {
     this.#options = options;
@@ -60,7 +62,7 @@ export class Link<Welcome> {
     this.#connection = connection;
     const { method, params } = this.#handlers.introduction();
     connection.send(JSON.stringify(request(method, params, introductionId)));
-    this.#timer = setTimeout(() => this.#redial(undefined), introductionTimeoutMs);
+    this.#timer = this.#options.runtime.after(introductionTimeoutMs, () => this.#redial(undefined));
   }
 
   /** What ZeroMQ itself refuses, such as a host that is no host, is an outage like any other. */
@@ -84,7 +86,7 @@ export class Link<Welcome> {
   close(): void {
     this.#closed = true;
     this.#ready = false;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#connection?.close();
     this.#connection = undefined;
   }
@@ -96,9 +98,13 @@ export class Link<Welcome> {
       else this.#handlers.onEntries(entries, bytes.byteLength);
       return;
     }
-    for (const entry of entries) {
-      if (entry.kind === "response" && entry.response.id === introductionId) this.#onWelcome(entry.response);
-    }
+    const index = entries.findIndex(isWelcome);
+    const welcome = entries[index];
+    if (welcome?.kind !== "response") return;
+    this.#onWelcome(welcome.response);
+    // What came with it is of the new session already.
+    const rest = entries.slice(index + 1);
+    if (this.#ready && rest.length > 0) this.#handlers.onEntries(rest, bytes.byteLength);
   }
 
   #onWelcome(response: Response): void {
@@ -106,7 +112,7 @@ export class Link<Welcome> {
       this.#redial(errorFromWire(response.error));
       return;
     }
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#ready = true;
     this.#failures = 0;
     const { limits } = response.result as { limits?: { batch: number; message_bytes: number } };
@@ -115,16 +121,21 @@ export class Link<Welcome> {
   }
 
   #redial(reason: Error | undefined): void {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#connection?.close();
     this.#connection = undefined;
     this.#ready = false;
     if (this.#closed) return;
     const ceiling = Math.min(maxBackoffMs, minBackoffMs * 2 ** this.#failures++);
     // Full jitter: peers that lost the same broker must not come back in step.
-    this.#timer = setTimeout(() => this.open(), minBackoffMs + Math.random() * ceiling);
+    const { runtime } = this.#options;
+    this.#timer = runtime.after(minBackoffMs + runtime.random() * ceiling, () => this.open());
     this.#handlers.onDown(reason);
   }
+}
+
+function isWelcome(entry: Entry): boolean {
+  return entry.kind === "response" && entry.response.id === introductionId;
 }
 
 /** The broker forgot this session, for being too slow or gone too long. */

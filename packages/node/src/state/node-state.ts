@@ -80,9 +80,10 @@ export class NodeState {
     return this.#running.size;
   }
 
-  /** The ids of the tasks of one broker that run now. */
+  /** The attempts of one broker that run now, and whose answers are still wanted. */
   runningOf(link: number): string[] {
-    return [...this.#running].filter(([assignment]) => assignment.link === link).map(([{ id }]) => id);
+    const wanted = [...this.#running].filter(([of, { isAborted }]) => of.link === link && !isAborted);
+    return wanted.map(([{ id }]) => id);
   }
 
   /** Takes one event at the time `now` in milliseconds, and returns the effects to perform in order. */
