@@ -94,7 +94,7 @@ it("tells how safe a task is", async () => {
   const later = connectAsync(disk.requestEndpoint);
   const handle = later.add(1, 2);
   expect(await handle.accepted).toBe("disk");
-  expect(await later.$handle(handle.id).accepted).toBe("disk");
+  expect(await connectAsync(disk.requestEndpoint).$handle(handle.id).accepted).toBe("disk");
   expect(await later.$with({ durability: "memory" }).add(1, 2).accepted).toBe("memory");
   expect(await connectAsync(memory.requestEndpoint).$with({ durability: "disk" }).add(1, 2).accepted).toBe(
     "memory",

@@ -1,6 +1,6 @@
 // A disk that outlives the broker's process: it takes its time, loses what was not committed, and may fill up.
 import { type Store, StoreError } from "zerotask-broker";
-import type { StoreChange, StoredTask } from "../../packages/broker/src/state/stored-task.ts";
+import type { CommitResult, StoreChange, StoredTask } from "../../packages/broker/src/state/stored-task.ts";
 import { MemoryTasks } from "../../packages/broker/src/store/memory-tasks.ts";
 import type { SimulatedProcess, Simulator } from "./simulator.ts";
 
@@ -17,6 +17,7 @@ export class Disk {
   /** What each process has asked for and not yet been given. */
   readonly #underWay = new Map<SimulatedProcess, (() => void)[]>();
   #isFull = false;
+  readonly #failed = new Set<SimulatedProcess>();
 
   constructor(simulator: Simulator, observer: DiskObserver) {
     this.#simulator = simulator;
@@ -30,6 +31,11 @@ export class Disk {
 
   heal(): void {
     this.#isFull = false;
+  }
+
+  /** Whether the process was refused a commit, after which it stores nothing more. */
+  hasFailed(process: SimulatedProcess): boolean {
+    return this.#failed.has(process);
   }
 
   get(id: string): StoredTask | undefined {
@@ -77,7 +83,7 @@ export class Disk {
       durability: "disk",
       location: "simulated",
       open: () => perform(() => tasks.open()),
-      commit: (changes) => perform(() => this.#commit(changes)),
+      commit: (changes) => perform(() => this.#commit(process, changes)),
       claim: (claim) => perform(() => tasks.claim(claim)),
       claimExpired: (now, limit) => perform(() => tasks.claimExpired(now, limit)),
       take: (ids) => perform(() => tasks.take(ids)),
@@ -88,8 +94,11 @@ export class Disk {
     };
   }
 
-  #commit(changes: readonly StoreChange[]): ReturnType<MemoryTasks["commit"]> {
-    if (this.#isFull) throw new StoreError("Can't write: the disk is full");
+  #commit(process: SimulatedProcess, changes: readonly StoreChange[]): CommitResult {
+    if (this.#isFull) {
+      this.#failed.add(process);
+      throw new StoreError("Can't write: the disk is full");
+    }
     const known: StoredTask[] = [];
     let expireMore = false;
     for (const change of changes) {

@@ -15,6 +15,9 @@ const recoveryMs = 120_000;
 const nodeCount = 3;
 const clientCount = 3;
 
+/** Bounds that are reached all the time. */
+const crowd = { maxTasks: 20, maxStoredTasks: 12, maxClientTasks: 8 };
+
 interface Part<T> {
   readonly process: SimulatedProcess;
   readonly instance: T;
@@ -122,6 +125,10 @@ export class World {
   #check(step: number): void {
     const waiting = this.#broker?.instance.counts.assignable ?? 0;
     if (waiting > 0) this.#history.fail(`${waiting} methods have tasks that wait while a node has room`);
+    const most = crowd.maxTasks + crowd.maxStoredTasks;
+    const { unsettled = 0 } = this.#broker?.instance.counts ?? {};
+    if (this.#isCrowded && unsettled > most)
+      this.#history.fail(`${unsettled} tasks are unsettled, of ${most}`);
     if (step % 10 === 0) this.#history.checkAcknowledged();
     this.#throwIfViolated();
   }
@@ -153,7 +160,9 @@ export class World {
       transport: this.#network.transportOf(process),
       store: this.#disk.storeOf(process),
       dispatcher: new Dispatcher(),
-      ...(this.#isCrowded && { maxStoredTasks: 12, maxClientTasks: 6 }),
+      // A node that is busy for longer counts as stuck.
+      stalledMs: 4_000,
+      ...(this.#isCrowded && crowd),
     });
     this.#broker = { process, instance: broker };
     this.#history.onBrokerStarted();
@@ -237,7 +246,12 @@ export class World {
         );
         break;
       case "late":
-        watch(submits.$with({ timeoutMs: 100, expiresMs: 4_000, retries: 1 }).work(n, ms));
+        // Some end just when their time does.
+        watch(
+          submits
+            .$with({ timeoutMs: 100, expiresMs: 4_000, retries: 2, backoff: { initialMs: 1 } })
+            .work(n, this.#simulator.pick([0, 90, 96, 99, 102, 200, 3_000])),
+        );
         break;
       case "key":
         watch(submits.$with({ idempotencyKey: `k${n % 5}` }).work(n % 5, 5));
@@ -354,6 +368,9 @@ export class World {
     this.#isHealing = true;
     this.#network.heal();
     this.#disk.heal();
+    // Seldom: a restart would also heal what the broker itself got wrong.
+    const isBroken = this.#broker === undefined || this.#disk.hasFailed(this.#broker.process);
+    if (!isBroken && !this.#simulator.chance(0.1)) return;
     this.#killBroker();
     this.#startBroker();
   }

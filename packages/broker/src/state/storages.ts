@@ -4,6 +4,8 @@ import { Storage } from "./storage.ts";
 import type { Durability, StoredTask } from "./stored-task.ts";
 import type { Turn } from "./turn.ts";
 
+type Found = (task: StoredTask | undefined, level: Durability, failure: ErrorObject | undefined) => void;
+
 export class Storages {
   readonly memory: Storage;
   readonly disk: Storage | undefined;
@@ -27,11 +29,11 @@ export class Storages {
   }
 
   /** Calls back with what any store has under this id. */
-  find(id: string, then: (task: StoredTask | undefined, failure: ErrorObject | undefined) => void): void {
-    this.memory.get([id], (tasks, failure) => {
+  find(id: string, then: Found, [storage, ...others]: readonly Storage[] = [...this]): void {
+    storage?.get([id], (tasks, failure) => {
       const [task] = tasks ?? [];
-      if (task !== undefined || this.disk === undefined) then(task, failure);
-      else this.disk.get([id], (stored, problem) => then(stored?.[0], problem));
+      if (task !== undefined || others.length === 0) then(task, storage.level, failure);
+      else this.find(id, then, others);
     });
   }
 

@@ -133,10 +133,10 @@ export class TaskCommands {
       this.#viewHeld(command, held, answer);
       return undefined;
     }
-    storages.find(id, (stored, failure) => {
+    storages.find(id, (stored, level, failure) => {
       // It may have been claimed meanwhile.
       if (tasks.get(id) !== undefined) this.#view(command, [id], answer);
-      else if (stored !== undefined) reply(command, () => answer(viewOfStored(stored)));
+      else if (stored !== undefined) reply(command, () => answer(viewOfStored(stored, level)));
       else if (failure !== undefined) reply(command, () => ({ error: failure }));
       else if (others.length > 0) this.#view(command, others, answer);
       else {
@@ -207,6 +207,7 @@ function describeTask(view: TaskView): object {
     method: view.method,
     params: view.params ?? null,
     status: view.status,
+    durability: view.durability,
     attempt: view.attempt,
     failures: view.failures,
     node_id: view.nodeId ?? null,

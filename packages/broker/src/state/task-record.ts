@@ -16,6 +16,8 @@ export interface TaskView {
   readonly method: string;
   readonly params: Params | undefined;
   readonly status: TaskStatus;
+  /** Where it is stored; a call is in memory. */
+  readonly durability: Durability;
   readonly attempt: number;
   readonly failures: number;
   readonly nodeId: string | undefined;
@@ -80,6 +82,7 @@ export function viewOfHeld(task: Task): TaskView {
     method: task.method.name,
     params,
     status,
+    durability: task.level ?? "memory",
     attempt,
     failures,
     nodeId: task.node?.id,
@@ -89,7 +92,7 @@ export function viewOfHeld(task: Task): TaskView {
   };
 }
 
-export function viewOfStored(stored: StoredTask): TaskView {
+export function viewOfStored(stored: StoredTask, durability: Durability): TaskView {
   const { id, ownerId, method, params, status, attempt, failures, createdAt, outcome, settledAt } = stored;
   return {
     id,
@@ -97,6 +100,7 @@ export function viewOfStored(stored: StoredTask): TaskView {
     method,
     params: params === undefined ? undefined : JSON.parse(params),
     status,
+    durability,
     attempt,
     failures,
     nodeId: undefined,
