@@ -1,4 +1,5 @@
 // `pnpm bench`: what a call costs, beside what bare ZeroMQ costs in the same run.
+import { measureFdatasync, measureRestart, measureSubmits } from "./durable.ts";
 import { rawEcho } from "./raw-echo.ts";
 import { machine, ms, perSecond, printTable, type Row, times, writeResults } from "./report.ts";
 import { measureCalls, measureMemory, measureQueue } from "./scenarios.ts";
@@ -15,6 +16,10 @@ const rawP50 = (raw.latency.p50 + rawAfter.latency.p50) / 2;
 const rawRate = (raw.rate + rawAfter.rate) / 2;
 const queue = await measureQueue(million);
 const memory = await measureMemory(million);
+const fdatasync = measureFdatasync();
+const inMemory = await measureSubmits("memory");
+const onDisk = await measureSubmits("disk");
+const restart = await measureRestart(million);
 
 const ratio = calls.latency.p50 / rawP50;
 const rows: Row[] = [
@@ -61,6 +66,39 @@ rows.push(
     compared: `${(memory.before / MiB).toFixed(1)} → ${(memory.after / MiB).toFixed(1)} MiB`,
   },
 );
+const share = onDisk.endToEnd / inMemory.endToEnd;
+rows.push(
+  {
+    what: "write of 4 KiB and fdatasync, p50",
+    figure: ms(fdatasync.p50),
+    compared: `p99 ${ms(fdatasync.p99)}`,
+  },
+  {
+    what: "submit to acknowledged on disk, p50",
+    figure: ms(onDisk.ack.p50),
+    compared: `p99 ${ms(onDisk.ack.p99)}; in memory ${ms(inMemory.ack.p50)} (at most 0.6 where fdatasync takes 0.1)`,
+  },
+  {
+    what: "acknowledged submits on disk, 1,000 in flight",
+    figure: perSecond(onDisk.submits),
+    compared: `in memory ${perSecond(inMemory.submits)} (at least 30,000)`,
+  },
+  {
+    what: "tasks on disk to their outcome, 1,000 in flight",
+    figure: perSecond(onDisk.endToEnd),
+    compared: `${times(share)} in memory, ${perSecond(inMemory.endToEnd)} (at least 20,000, and 0.4)`,
+  },
+  {
+    what: "restart with 1,000,000 queued: serving after",
+    figure: ms(restart.servingMs),
+    compared: `the first of them settled after ${ms(restart.firstTaskMs)} (at most 3,000)`,
+  },
+  {
+    what: "resident memory then, and the most later",
+    figure: `${Math.round(restart.rssServing / MiB)} MiB`,
+    compared: `${Math.round(restart.rssMost / MiB)} MiB (at most 500 MB); all done at ${perSecond(restart.drained)}`,
+  },
+);
 printTable(rows);
 writeResults("calls", {
   raw,
@@ -68,4 +106,8 @@ writeResults("calls", {
   calls: { ...calls, rates: Object.fromEntries(calls.rates) },
   queue,
   memory,
+  fdatasync,
+  inMemory,
+  onDisk,
+  restart,
 });

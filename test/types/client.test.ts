@@ -91,3 +91,29 @@ it("types clients by an interface, too", () => {
   neverRun(() => expectTypeOf(client.add(1, 2)).toEqualTypeOf<Promise<number>>());
   expect(client).toBeDefined();
 });
+
+it("types what can be asked of a task", () => {
+  const client = new Client();
+  const later = new AsyncClient();
+  neverRun(() => {
+    expectTypeOf(later.add().accepted).toEqualTypeOf<Promise<"memory" | "disk">>();
+    client.$with({
+      durability: "disk",
+      retries: 3,
+      backoff: { initialMs: 10 },
+      expiresMs: 5,
+      whenBusy: "wait",
+    });
+    later.$with({ idempotencyKey: "order-17", timeoutMs: 5 });
+    // @ts-expect-error there is no tape
+    client.$with({ durability: "tape" });
+    // @ts-expect-error a number of times
+    later.$with({ retries: "3" });
+    // @ts-expect-error its name is initialMs
+    later.$with({ backoff: { initial: 10 } });
+    // @ts-expect-error either fails or waits
+    later.$with({ whenBusy: true });
+    // @ts-expect-error no option at all
+    later.$with({ priority: 1 });
+  });
+});

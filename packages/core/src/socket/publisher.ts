@@ -3,9 +3,12 @@ import { XPublisher } from "zeromq";
 import { bindSocket } from "./bind.ts";
 import { heartbeat } from "./heartbeat.ts";
 
+const maxSubscriptions = 10_000;
+
 /** Sends announcements, one frame each. */
 export class PublishSocket {
   readonly #socket = new XPublisher({ linger: 0, ...heartbeat });
+  /** Prefixes that somebody subscribed to. */
   readonly #subscriptions = new Set<string>();
   #queue: string[] = [];
   #immediate: NodeJS.Immediate | undefined;
@@ -73,7 +76,9 @@ export class PublishSocket {
         return;
       }
       const prefix = frame?.subarray(1).toString("utf8") ?? "";
-      if (frame?.[0] === 1) this.#subscriptions.add(prefix);
+      // Bytes from anybody must not fill the memory: over the bound somebody listens to everything.
+      if (frame?.[0] === 1)
+        this.#subscriptions.add(this.#subscriptions.size < maxSubscriptions ? prefix : "");
       else if (frame?.[0] === 0) this.#subscriptions.delete(prefix);
     }
   }
