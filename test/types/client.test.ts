@@ -96,7 +96,7 @@ it("types what can be asked of a task", () => {
   const client = new Client();
   const later = new AsyncClient();
   neverRun(() => {
-    expectTypeOf(later.add().accepted).toEqualTypeOf<Promise<"memory" | "disk">>();
+    expectTypeOf<Promise<"memory" | "disk">>(later.$handle("id").accepted);
     client.$with({
       durability: "disk",
       retries: 3,
