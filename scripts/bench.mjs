@@ -1,4 +1,4 @@
-// Runs a benchmark written in TypeScript: `node scripts/bench.mjs bench/main.ts`.
+// Runs a program written in TypeScript, a benchmark say: `node scripts/bench.mjs bench/main.ts`.
 import { run } from "./run.mjs";
 
 run(process.execPath, ["--import", "tsx", ...process.argv.slice(2)]);

@@ -1,10 +1,11 @@
 // The parts as users run them: the built command lines, as processes of their own.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+
+export { freePort } from "./ports.ts";
 
 export const root: string = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -64,14 +65,4 @@ export async function end(
   child.kill(signal);
   const [code] = await exited;
   return { code, ms: performance.now() - begin };
-}
-
-/** A port that nobody uses just now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
 }

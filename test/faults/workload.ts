@@ -1,0 +1,47 @@
+// The methods of the load, and what may come of each: so that a wrong outcome shows.
+
+/** What came of a task, as a client or a record tells it. */
+export interface Told {
+  readonly result?: unknown;
+  readonly error?: { readonly name: string; readonly message: string };
+}
+
+/** What handlers give back: the answer follows from the params, and the run is another each time. */
+export interface Answer {
+  readonly n: number;
+  readonly square: number;
+  readonly run: string;
+}
+
+export const methods = ["echo", "slow", "flaky", "fail", "unserialisable", "block", "poison"] as const;
+export type Method = (typeof methods)[number];
+
+/** How often a client asks for which. */
+export const methodWeights: { readonly [method in Method]: number } = {
+  echo: 6_000,
+  slow: 2_000,
+  flaky: 500,
+  fail: 600,
+  unserialisable: 400,
+  block: 5,
+  poison: 2,
+};
+
+/** How often a task loses its node before it fails: the broker's default. */
+export const redeliveries = 3;
+
+/** Says what is wrong with an outcome of the task, or nothing. */
+export function findFault(method: Method, n: number, told: Told): string | undefined {
+  const { result, error } = told;
+  // A task whose node is lost again and again fails, whatever it is. That it was is for the record to tell.
+  if (error?.name === "NodeLostError") return undefined;
+  if (method === "poison") return `expected NodeLostError, got ${JSON.stringify(told)}`;
+  if (method === "fail" || method === "unserialisable") {
+    const expected = method === "fail" ? `${n} is no good` : "The result can't be sent as JSON";
+    if (error?.name === "TaskFailedError" && error.message.includes(expected)) return undefined;
+    return `expected TaskFailedError "${expected}", got ${JSON.stringify(told)}`;
+  }
+  const answer = result as Partial<Answer> | undefined;
+  if (answer?.n === n && answer.square === n * n && typeof answer.run === "string") return undefined;
+  return `expected the square of ${n}, got ${JSON.stringify(told)}`;
+}
