@@ -39,6 +39,7 @@ it("refuses the late answer of a node that was stopped past its lease, and gives
     const answer = (await client.echo(3)) as { square: number };
     return answer.square === 9;
   });
+  expect(broker.counts.refusedAnswers).toBe(1);
   expect(await record()).toMatchObject({ status: "RUNNING", attempt: 2 });
   open("of the other");
   expect(await handle.wait()).toBe("of the other");

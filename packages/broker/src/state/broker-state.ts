@@ -248,6 +248,8 @@ export class BrokerState {
   #refusedAsRetired({ peer, shape, message }: MessageEvent): boolean {
     const code = this.#parts.sessions.retiredCode(peer);
     if (code === undefined || message.entries.some(isIntroduction)) return false;
+    // What a node that was given up still answers comes too late.
+    if (code === ErrorCode.InvalidNodeId) this.#nodeCommands.refuse(message.entries);
     const error = errorObject(
       code,
       "This connection's session is over. Connect again, and introduce yourself",

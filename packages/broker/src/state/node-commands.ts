@@ -2,6 +2,7 @@
 import {
   BrokerMethod,
   describe,
+  type Entry,
   ErrorCode,
   type ErrorObject,
   errorObject,
@@ -67,6 +68,11 @@ export class NodeCommands {
     const status = "error" in response ? TaskStatus.Failed : TaskStatus.Finished;
     this.#parts.life.end(task, status, outcomeOf(response), bytes);
     return true;
+  }
+
+  /** Answers that come from where a node was given up: its tasks are others' now. */
+  refuse(entries: readonly Entry[]): void {
+    for (const { kind } of entries) if (kind === "response") this.#refused++;
   }
 
   /** The node is gone: its tasks go on with their next attempts. */
