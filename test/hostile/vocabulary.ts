@@ -1,0 +1,214 @@
+// What can be said to a broker, and what it may be about: each method with its params, and values for them.
+import fc from "fast-check";
+
+/** What outlaws got to know of others, who did nothing wrong. */
+export interface Stolen {
+  readonly clientId: string;
+  readonly nodeId: string;
+  /** Of calls: only their own client can look at them or stop them. */
+  readonly callIds: readonly string[];
+  /** Of submitted tasks that a node runs. */
+  readonly heldIds: readonly string[];
+  /** Of submitted tasks that no node serves. */
+  readonly queuedIds: readonly string[];
+  /** Of submitted tasks that are settled. */
+  readonly settledIds: readonly string[];
+  readonly idempotencyKey: string;
+}
+
+/** Params in their order, as in docs/protocol.md. */
+const commands: { readonly [method: string]: readonly string[] } = {
+  client_connect: ["client_id", "protocol", "token"],
+  client_disconnect: ["client_id"],
+  client_ack: ["received"],
+  client_new_task: ["client_id", "method", "params", "task_id", "options"],
+  client_call: ["method", "params", "options"],
+  client_task_status: ["client_id", "task_id"],
+  client_task_result: ["client_id", "task_id"],
+  client_task_wait: ["task_id", "timeout_ms"],
+  client_task_get: ["task_id"],
+  client_task_stop: ["task_id"],
+  node_connect: ["node_id", "protocol", "token", "methods", "slots", "running"],
+  node_heartbeat: ["node_id"],
+  node_disconnect: ["node_id"],
+  node_fetch: ["capacity"],
+  node_task_request: ["node_id", "task_id"],
+  node_task_status: ["node_id", "task_id", "status"],
+  node_task_finished: ["node_id", "task_id", "result"],
+  node_task_failed: ["node_id", "task_id", "error"],
+  nothing_such: ["client_id"],
+};
+
+const absurdNumbers = [-1, 0, 0.5, 1e9, 2 ** 31, 2 ** 53 - 1, 2 ** 53, 1e308, -1e308, 5e-324];
+const absurdNames = [
+  "__proto__",
+  "constructor",
+  "toString",
+  "hasOwnProperty",
+  "",
+  "#",
+  "key:",
+  "\u0000",
+  "💣",
+];
+
+/** Anything that JSON can say. */
+export const junk: fc.Arbitrary<unknown> = fc.oneof(
+  fc.constantFrom<unknown>(...absurdNumbers, ...absurdNames, null, true, [], {}),
+  fc.jsonValue({ maxDepth: 2 }),
+  fc.string({ maxLength: 300 }),
+  fc.integer({ min: 2, max: 300 }).map(nested),
+);
+
+/** Arrays in arrays. */
+export function nested(depth: number): unknown {
+  let value: unknown = 0;
+  for (let i = 0; i < depth; i++) value = [value];
+  return value;
+}
+
+const methodNames = fc.constantFrom("evil.a", "evil.b", "nobody", "honest.echo", "rpc.discover", "broker.x");
+
+const options = fc.record(
+  {
+    notify: mostly(fc.boolean()),
+    discard: mostly(fc.boolean()),
+    durability: mostly(fc.constantFrom("memory", "disk")),
+    retries: mostly(fc.nat(3)),
+    timeout_ms: mostly(fc.integer({ min: 1, max: 50 })),
+    expires_ms: mostly(fc.integer({ min: 1, max: 50 })),
+    idempotency_key: mostly(fc.constantFrom("evil-key", "evil-key-2")),
+    backoff: mostly(fc.record({ initial_ms: mostly(fc.nat(5)), max_ms: mostly(fc.nat(10)) })),
+  },
+  { requiredKeys: [] },
+);
+
+function mostly(plausible: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  return fc.oneof({ arbitrary: plausible, weight: 5 }, { arbitrary: junk, weight: 1 });
+}
+
+/** Values for each param. No submitted task of others is among them: who knows its id may stop it. */
+function paramValues({ clientId, nodeId, callIds }: Stolen): {
+  readonly [name: string]: fc.Arbitrary<unknown>;
+} {
+  const ownTaskIds = fc.constantFrom("1", "mine-1", "mine-2", "key:evil-key");
+  const taskIds = fc.oneof(fc.constantFrom(...callIds), ownTaskIds);
+  const attempts = taskIds.chain((id) => fc.constantFrom(`${id}#1`, `${id}#2`, `${id}#999999999999999`));
+  return {
+    client_id: mostly(fc.constantFrom("mine", "other", clientId)),
+    node_id: mostly(fc.constantFrom("my-node", "other-node", nodeId)),
+    task_id: mostly(fc.oneof(taskIds, attempts)),
+    protocol: mostly(fc.constant(2)),
+    token: mostly(fc.constantFrom("guess", "secret")),
+    method: mostly(methodNames),
+    methods: mostly(
+      fc.array(fc.constantFrom<unknown>("evil.a", { name: "evil.b", params: ["x"] }), { maxLength: 3 }),
+    ),
+    params: mostly(
+      fc.oneof(fc.array(junk, { maxLength: 2 }), fc.dictionary(fc.string(), junk, { maxKeys: 2 })),
+    ),
+    options: mostly(options),
+    running: mostly(fc.array(attempts, { maxLength: 3 })),
+    slots: mostly(fc.constantFrom(0, 1, 100, ...absurdNumbers)),
+    capacity: mostly(fc.constantFrom(0, 1, 100, ...absurdNumbers)),
+    received: mostly(fc.constantFrom(0, 1, ...absurdNumbers)),
+    timeout_ms: mostly(fc.nat(30)),
+    status: mostly(fc.constantFrom("RUNNING", "QUEUED", "FINISHED")),
+    result: junk,
+    error: mostly(
+      fc.constantFrom<unknown>({ code: -32000, message: "forged" }, { code: 0.5, message: "" }, "text"),
+    ),
+  };
+}
+
+export const requestIds: fc.Arbitrary<unknown> = fc.oneof(
+  { arbitrary: fc.nat(50), weight: 5 },
+  {
+    arbitrary: fc.constantFrom<unknown>(undefined, null, "text", "introduction", ...absurdNumbers),
+    weight: 2,
+  },
+  { arbitrary: junk, weight: 1 },
+);
+
+/** One well-formed request, command or response, whatever it may be about. */
+export function entries(stolen: Stolen): fc.Arbitrary<object> {
+  const values = paramValues(stolen);
+  const perCommand = Object.entries(commands).map(([name, names]) => {
+    const known = Object.fromEntries(names.map((each) => [each, values[each] ?? junk]));
+    const byName = fc.record(known, { requiredKeys: [] });
+    const byPosition = fc.tuple(...names.map((each) => values[each] ?? junk));
+    return request(fc.constant(`zerotask.broker.${name}`), fc.oneof(byName, byPosition));
+  });
+  const call = request(methodNames, values.params ?? junk);
+  const response = fc.record({
+    jsonrpc: fc.constant("2.0"),
+    id: values.task_id ?? junk,
+    result: junk,
+  });
+  return fc.oneof(...perCommand, call, call, response);
+}
+
+function request(method: fc.Arbitrary<string>, params: fc.Arbitrary<unknown>): fc.Arbitrary<object> {
+  return fc.record({ jsonrpc: fc.constant("2.0"), method, params, id: requestIds });
+}
+
+/** Aimed at others' tasks and sessions, by those who know all ids but no token. None of it may have an effect. */
+export function aimed(stolen: Stolen): fc.Arbitrary<object> {
+  const { clientId, nodeId, callIds, heldIds, queuedIds, settledIds } = stolen;
+  const anyId = fc.constantFrom(...callIds, ...heldIds, ...queuedIds, ...settledIds);
+  const running = fc.constantFrom(...callIds, ...heldIds);
+  const attempts = fc.tuple(
+    fc.constantFrom(...callIds, ...heldIds, ...settledIds),
+    fc.integer({ min: 0, max: 3 }),
+  );
+  const attempt = attempts.map(([id, number]) => `${id}#${number}`);
+  const asNode = fc.constantFrom(nodeId, undefined, "my-node");
+  const asClient = fc.constantFrom(clientId, undefined, "mine");
+  const token = fc.oneof(fc.string(), fc.constantFrom("", "guess"));
+  const say = (
+    name: string,
+    params: { readonly [name: string]: fc.Arbitrary<unknown> },
+  ): fc.Arbitrary<object> => request(fc.constant(`zerotask.broker.${name}`), fc.record(params));
+  const forged = fc.constant("forged");
+  return fc.oneof(
+    say("client_connect", { protocol: fc.constant(2), client_id: fc.constant(clientId), token }),
+    say("client_connect", { client_id: fc.constant(clientId) }),
+    say("node_connect", { protocol: fc.constant(2), node_id: fc.constant(nodeId), token, slots: fc.nat(9) }),
+    say("node_connect", { node_id: fc.constant(nodeId) }),
+    say("node_connect", { protocol: fc.constant(2), slots: fc.nat(9), running: fc.array(attempt) }),
+    say("client_disconnect", { client_id: fc.constant(clientId) }),
+    say("node_disconnect", { node_id: fc.constant(nodeId) }),
+    say("node_heartbeat", { node_id: fc.constant(nodeId) }),
+    say("client_new_task", {
+      client_id: fc.constant(clientId),
+      method: methodNames,
+      task_id: fc.nat(9).map(String),
+    }),
+    say("client_new_task", {
+      method: forged,
+      options: fc.constant({ idempotency_key: stolen.idempotencyKey }),
+    }),
+    say("client_task_status", { client_id: asClient, task_id: anyId }),
+    say("client_task_result", { client_id: asClient, task_id: anyId }),
+    say("client_task_wait", { task_id: anyId, timeout_ms: fc.nat(20) }),
+    say("client_task_get", { task_id: anyId }),
+    say("client_task_stop", { task_id: fc.constantFrom(...callIds) }),
+    say("node_task_request", { node_id: asNode, task_id: running }),
+    say("node_task_status", { node_id: asNode, task_id: fc.oneof(anyId, attempt), status: methodNames }),
+    say("node_task_status", {
+      node_id: asNode,
+      task_id: anyId,
+      status: fc.constantFrom("RUNNING", "QUEUED"),
+    }),
+    say("node_task_finished", { node_id: asNode, task_id: fc.oneof(anyId, attempt), result: forged }),
+    say("node_task_failed", { node_id: asNode, task_id: fc.oneof(anyId, attempt), error: forged }),
+    say("client_ack", { received: fc.constantFrom(...absurdNumbers) }),
+    say("node_fetch", { capacity: fc.constantFrom(...absurdNumbers) }),
+    fc.record({ jsonrpc: fc.constant("2.0"), id: attempt, result: forged }),
+    fc.record({
+      jsonrpc: fc.constant("2.0"),
+      id: attempt,
+      error: fc.constant({ code: 1, message: "forged" }),
+    }),
+  );
+}
