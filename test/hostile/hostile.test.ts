@@ -29,7 +29,7 @@ const outlawsPerRun = 4;
 const messagesPerOutlaw = 50;
 const requestsPerRun = 50;
 /** What may live on the heap afterwards beside what did before: tasks that outlaws left in the queue, among others. */
-const maxGrowthMiB = 20;
+const maxGrowthMiB = 8;
 
 /** What ends by itself ends soon, so that what doesn't shows. */
 const shortLives: BrokerOptions = {
