@@ -66,7 +66,10 @@ it("stands connections that send anything but ZeroMQ, or nothing at all", async 
     await honest.work();
     for (const socket of sockets) socket.destroy();
   };
-  await fc.assert(fc.asyncProperty(fc.array(bytes, { minLength: 20, maxLength: 20 }), send), { numRuns: 50 });
+  await fc.assert(fc.asyncProperty(fc.array(bytes, { minLength: 20, maxLength: 20 }), send), {
+    numRuns: 50,
+    endOnFailure: true,
+  });
   await honest.work();
   await honest.expectUntouched();
   expect(problems).toEqual([]);
