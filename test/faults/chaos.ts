@@ -7,6 +7,7 @@ const weights = {
   "kill broker": 10,
   "kill node": 18,
   "kill client": 8,
+  "kill broker and clients": 5,
   "stop node": 10,
   cut: 20,
   "cut all": 4,
@@ -57,6 +58,8 @@ export class Chaos {
     switch (fault) {
       case "kill broker":
         return broker.part === undefined ? undefined : this.#system.killBroker();
+      case "kill broker and clients":
+        return broker.part === undefined ? undefined : this.#killBrokerAndClients();
       case "kill node":
         return this.#to(nodes, (seat) => this.#system.killNode(seat));
       case "kill client":
@@ -79,6 +82,15 @@ export class Chaos {
   #to(seats: readonly Seat[], act: (seat: Seat) => Promise<void>): Promise<void> | undefined {
     const seat = this.#chance.pick(seats.filter(({ part }) => part !== undefined && !part.isStopped));
     return seat === undefined ? undefined : act(seat);
+  }
+
+  /** Nobody is left who could submit again what was acknowledged: it is on disk, or lost. */
+  async #killBrokerAndClients(): Promise<void> {
+    const clients = this.#system.clients.filter(({ part }) => part !== undefined);
+    await Promise.all([
+      this.#system.killBroker(),
+      ...clients.map((client) => this.#system.killClient(client)),
+    ]);
   }
 
   async #stopNode({ part }: Seat): Promise<void> {

@@ -24,7 +24,7 @@ export const methodWeights: { readonly [method in Method]: number } = {
   fail: 600,
   unserialisable: 400,
   block: 5,
-  poison: 2,
+  poison: 4,
 };
 
 /** How often a task loses its node before it fails: the broker's default. */
