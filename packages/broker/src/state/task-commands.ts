@@ -73,8 +73,15 @@ export class TaskCommands {
   }
 
   #stop(command: Command, read: ParamReader): undefined {
-    const { life, storages, tasks } = this.#parts;
     const id = read.string("task_id");
+    // One that is just being stored may turn out to be known, with an outcome.
+    if (this.#parts.tasks.get(id)?.isArriving !== true) return this.#stopNow(command, id);
+    this.#whenStored(command, id, () => this.#stopNow(command, id));
+    return undefined;
+  }
+
+  #stopNow(command: Command, id: string): undefined {
+    const { life, storages, tasks } = this.#parts;
     const stopHeld = (): Outcome | undefined => {
       const task = tasks.get(id);
       if (task === undefined) return undefined;
