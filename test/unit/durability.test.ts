@@ -200,6 +200,18 @@ describe("after a restart", () => {
     expect(restarted(broker).counts.sessions).toBe(0);
   });
 
+  it("does not let a task expire that a node may be running", () => {
+    const before = onDisk();
+    before.from("c", newTask("1", { expires_ms: 300 }));
+    const broker = restarted(before);
+    broker.after(1_000);
+    const [welcome] = sends(broker.node("n", ["add"], 1, { running: ["c-1#1"] }));
+    expect(welcome).toMatchObject({ message: { result: { abort: [] } } });
+    broker.after(5_000);
+    broker.client("c");
+    expect(statusOf(broker, "1")).toEqual([send("c", { id: "st", result: "RUNNING" })]);
+  });
+
   it("counts the nodes that a task was lost with before", () => {
     let broker = onDisk({ redeliveries: 1 });
     broker.from("c", newTask("1"));
@@ -369,6 +381,13 @@ describe("idempotency keys", () => {
     expect(broker.from("c", keyed("2", { params: [2] }))).toMatchObject(conflict);
     broker.from("n", answer("key:k#1", 11));
     expect(broker.from("c", keyed("3", { method: "sub" }))).toMatchObject(conflict);
+  });
+
+  it("hold for memory and disk alike: what has a key is stored as safely as can be", () => {
+    const broker = onDisk({}, 5);
+    broker.from("c", newTask("1", { idempotency_key: "k", durability: "memory" }));
+    expect(broker.stores.memory.get(["key:k"])).toEqual([]);
+    expect(sends(broker.from("c", keyed("2")))).toEqual([result("c", "2")]);
   });
 
   it("can't be reached by a client id", () => {

@@ -56,7 +56,7 @@ export class TaskTracker {
       const submission = { method, params, task_id, options: wire };
       const submit = async (isPatient: boolean): Promise<Durability> => {
         await session.request(BrokerMethod.ClientNewTask, submission, { isPatient, waitsWhenBusy });
-        return durability === "disk" ? session.durability : "memory";
+        return durability === "disk" || !isOwn ? session.durability : "memory";
       };
       if (!isOwn) return new KeyedTask(`key:${idempotencyKey}`, session, submit);
       const task = new OwnTask(`${session.clientId}-${task_id}`, session, submit, onFailed);

@@ -1,5 +1,6 @@
 // The window: which stored tasks are held in memory, and when more of them are claimed from a store.
 import type { Deadlines } from "zerotask-core";
+import { busy } from "./command.ts";
 import type { Due } from "./due.ts";
 import type { Behind, MethodQueue } from "./method-queue.ts";
 import type { Storages } from "./storages.ts";
@@ -12,8 +13,11 @@ const windowTasks = 10_000;
 const lowTasks = 1_000;
 const pageTasks = 2_000;
 const pageBytes = 4 * 1024 * 1024;
-/** So many bytes of tasks of all methods may be held in memory. */
+/** So many bytes of tasks of all methods may be held in memory, and as many more while they are being stored. */
 const windowBytes = 128 * 1024 * 1024;
+const mostBytes = 4 * windowBytes;
+/** What a task takes besides its params, about. */
+const overhead = 500;
 
 const levels: readonly Durability[] = ["memory", "disk"];
 
@@ -61,7 +65,7 @@ export class Backlog {
   /** When something has to be done, if nothing else happens. */
   get next(): number {
     const held = this.#postponed.size > 0 ? this.#heldUntil : Number.POSITIVE_INFINITY;
-    return Math.min(held, this.#nextExpiry);
+    return Math.min(held, Math.max(this.#nextExpiry, this.#heldUntil));
   }
 
   /** Whether a new task can be held in memory: what is behind in the store comes first. */
@@ -73,11 +77,16 @@ export class Backlog {
   }
 
   hold(bytes: number): void {
-    this.#heldBytes += bytes;
+    this.#heldBytes += bytes + overhead;
   }
 
   release(bytes: number): void {
-    this.#heldBytes -= bytes;
+    this.#heldBytes -= bytes + overhead;
+  }
+
+  /** @throws Refusal when so much is on its way to the stores that they don't keep up */
+  checkRoom(): void {
+    if (this.#heldBytes > mostBytes) throw busy("bytes of tasks that are being stored", mostBytes);
   }
 
   /** A task was left to its store. */
@@ -85,11 +94,6 @@ export class Backlog {
     const behind = method.behind[level];
     behind.count++;
     behind.nextAt = Math.min(behind.nextAt, dueAt);
-    // The answer of a claim that is under way may not know of it.
-    if (behind.isClaiming) {
-      behind.missed++;
-      behind.missedAt = Math.min(behind.missedAt, dueAt);
-    }
     this.#nextExpiry = Math.min(this.#nextExpiry, expiresAt ?? Number.POSITIVE_INFINITY);
     this.refill(method);
   }
@@ -102,6 +106,7 @@ export class Backlog {
 
   /** Claims more of this method, if few wait and somebody could run them. */
   refill(method: MethodQueue): void {
+    if (!method.isBehind) return;
     for (const level of levels) {
       const behind = method.behind[level];
       if (behind.count === 0 || behind.isClaiming || method.length > lowTasks) continue;
@@ -120,7 +125,7 @@ export class Backlog {
       this.#postponed.clear();
       for (const method of postponed) this.refill(method);
     }
-    if (this.#nextExpiry > now) return;
+    if (Math.max(this.#nextExpiry, this.#heldUntil) > now) return;
     this.#nextExpiry = Number.POSITIVE_INFINITY;
     for (const { level } of this.#storages) this.#claimExpired(level);
   }
@@ -128,8 +133,6 @@ export class Backlog {
   #claim(method: MethodQueue, level: Durability): void {
     const behind = method.behind[level];
     behind.isClaiming = true;
-    behind.missed = 0;
-    behind.missedAt = Number.POSITIVE_INFINITY;
     const { now } = this.#turn;
     const claim = { method: method.name, now, limit: pageTasks, maxBytes: pageBytes };
     this.#storages.for(level).claim(claim, (claimed) => {
@@ -159,9 +162,11 @@ export class Backlog {
   }
 }
 
-/** The store knows best: what it does not have was settled, or claimed by another broker. */
+/**
+ * The store knows best: what it does not have was settled, or claimed by another broker. It answers in order, so
+ * its answer knows of all that was left to it until now.
+ */
 function correct(behind: Behind, { tasks, nextAt }: Claimed): void {
-  const left = nextAt === undefined ? 0 : Math.max(1, behind.count - behind.missed - tasks.length);
-  behind.count = left + behind.missed;
-  behind.nextAt = Math.min(nextAt ?? Number.POSITIVE_INFINITY, behind.missedAt);
+  behind.count = nextAt === undefined ? 0 : Math.max(1, behind.count - tasks.length);
+  behind.nextAt = nextAt ?? Number.POSITIVE_INFINITY;
 }

@@ -13,9 +13,6 @@ export interface Behind {
   /** When the first of it is due. */
   nextAt: number;
   isClaiming: boolean;
-  /** What was left to the store since the claim that is under way was made. */
-  missed: number;
-  missedAt: number;
 }
 
 export class MethodQueue {
@@ -46,11 +43,15 @@ export class MethodQueue {
     return this.#waiting.size + this.#returned.length;
   }
 
+  /** Whether a store has any of it that was not claimed. */
+  get isBehind(): boolean {
+    return this.behind.memory.count > 0 || this.behind.disk.count > 0;
+  }
+
   /** Whether anything of it is left anywhere. */
   get isEmpty(): boolean {
     const { memory, disk } = this.behind;
-    const isBehind = memory.count > 0 || disk.count > 0 || memory.isClaiming || disk.isClaiming;
-    return this.unsettled === 0 && !isBehind;
+    return this.unsettled === 0 && !this.isBehind && !memory.isClaiming && !disk.isClaiming;
   }
 
   push(task: Task): void {
@@ -109,6 +110,5 @@ export class MethodQueue {
 }
 
 function nothing(): Behind {
-  const never = Number.POSITIVE_INFINITY;
-  return { count: 0, nextAt: never, isClaiming: false, missed: 0, missedAt: never };
+  return { count: 0, nextAt: Number.POSITIVE_INFINITY, isClaiming: false };
 }

@@ -1,6 +1,7 @@
 // Submitted tasks: stored before they are acknowledged, and the same task however often they are sent.
 import { ErrorCode, isSettled, type Params, type RequestId, respond, type WireOptions } from "zerotask-core";
 import type { Addressee } from "./addressee.ts";
+import type { Backlog } from "./backlog.ts";
 import type { ClientSession } from "./client-session.ts";
 import { Refusal, stopping } from "./command.ts";
 import type { Load } from "./load.ts";
@@ -34,6 +35,7 @@ export interface SubmissionParts {
   readonly settlement: Settlement;
   readonly storages: Storages;
   readonly load: Load;
+  readonly backlog: Backlog;
 }
 
 export class Submissions {
@@ -51,16 +53,19 @@ export class Submissions {
 
   /** Stores the task, and answers with its id when that is done. @throws Refusal */
   submit(submission: Submission): void {
-    const { tasks, life, load, storages, turn } = this.#parts;
+    const { backlog, tasks, life, load, storages, turn } = this.#parts;
     const { id, owner, method, params, options, bytes } = submission;
     const held = tasks.get(id);
     if (held !== undefined) {
       this.#submittedAgain(submission, held);
       return;
     }
-    const storage = storages.for(options.durability ?? "disk");
+    // What has a key is in one place, or a submission could not know of another one.
+    const isKeyed = options.idempotencyKey !== undefined;
+    const storage = isKeyed ? storages.best : storages.for(options.durability ?? "disk");
     const { level, failure } = storage;
     if (failure !== undefined) throw new Refusal(failure.code, failure.message);
+    backlog.checkRoom();
     const refusal = this.#isDraining ? stopping() : load.refusal(owner, level, bytes);
     if (refusal !== undefined) throw refusal;
     if (level === "disk" && owner.token !== undefined && !owner.isSaved) {

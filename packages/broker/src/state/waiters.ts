@@ -27,7 +27,8 @@ export interface SettledView {
 }
 
 export class Waiters {
-  readonly #waiting = new Map<string, Waiter[]>();
+  readonly #ofTask = new Map<string, Set<Waiter>>();
+  readonly #ofAddressee = new Map<Addressee, Set<Waiter>>();
   readonly #deadlines: Deadlines<Due>;
   readonly #most: number;
   #count = 0;
@@ -46,56 +47,57 @@ export class Waiters {
    * @throws Refusal when too many wait already
    */
   add(taskId: string, addressee: Addressee, requestId: RequestId, until: number | undefined): void {
-    const waiting = this.#waiting.get(taskId) ?? [];
-    // A session that lost its connection asks again under the same id, and gets one answer.
-    const same = waiting.find((other) => other.addressee === addressee && other.requestId === requestId);
-    if (same !== undefined) return;
+    // A session that asks again under the same id gets one answer.
+    for (const waiter of this.#ofTask.get(taskId) ?? []) {
+      if (waiter.addressee === addressee && waiter.requestId === requestId) return;
+    }
     if (this.#count >= this.#most) throw busy("waiting requests", this.#most);
     const waiter: Waiter = { taskId, addressee, requestId, deadline: undefined };
     if (until !== undefined) waiter.deadline = this.#deadlines.add(until, { type: "waited", waiter });
-    waiting.push(waiter);
-    this.#waiting.set(taskId, waiting);
+    addTo(this.#ofTask, taskId, waiter);
+    addTo(this.#ofAddressee, addressee, waiter);
     this.#count++;
   }
 
   /** Tells everybody who waits for this task. */
   settle(view: SettledView): void {
     if (this.#count === 0) return;
-    const waiting = this.#waiting.get(view.id);
-    if (waiting === undefined) return;
-    this.#waiting.delete(view.id);
-    this.#count -= waiting.length;
-    for (const { addressee, requestId, deadline } of waiting) {
-      if (deadline !== undefined) this.#deadlines.delete(deadline);
-      addressee.deliver(respond(requestId, { result: settledMessage(view) }));
+    for (const waiter of [...(this.#ofTask.get(view.id) ?? [])]) {
+      this.#remove(waiter);
+      waiter.addressee.deliver(respond(waiter.requestId, { result: settledMessage(view) }));
     }
   }
 
   /** A waiter's own time is over: the task goes on. */
   giveUp(waiter: Waiter): void {
-    const left = (this.#waiting.get(waiter.taskId) ?? []).filter((other) => other !== waiter);
-    if (left.length > 0) this.#waiting.set(waiter.taskId, left);
-    else this.#waiting.delete(waiter.taskId);
-    this.#count--;
+    this.#remove(waiter);
     const error = errorObject(ErrorCode.TaskNotComplete, `The task ${waiter.taskId} is not settled yet`);
     waiter.addressee.deliver(respond(waiter.requestId, { error }));
   }
 
   /** Nobody waits on behalf of this addressee any more. */
   forget(addressee: Addressee): void {
-    if (this.#count === 0) return;
-    for (const [id, waiting] of this.#waiting) {
-      const left = waiting.filter((waiter) => waiter.addressee !== addressee);
-      if (left.length === waiting.length) continue;
-      for (const waiter of waiting) {
-        if (waiter.addressee === addressee && waiter.deadline !== undefined)
-          this.#deadlines.delete(waiter.deadline);
-      }
-      this.#count -= waiting.length - left.length;
-      if (left.length > 0) this.#waiting.set(id, left);
-      else this.#waiting.delete(id);
-    }
+    for (const waiter of [...(this.#ofAddressee.get(addressee) ?? [])]) this.#remove(waiter);
   }
+
+  #remove(waiter: Waiter): void {
+    if (waiter.deadline !== undefined) this.#deadlines.delete(waiter.deadline);
+    removeFrom(this.#ofTask, waiter.taskId, waiter);
+    removeFrom(this.#ofAddressee, waiter.addressee, waiter);
+    this.#count--;
+  }
+}
+
+function addTo<K>(sets: Map<K, Set<Waiter>>, key: K, waiter: Waiter): void {
+  const set = sets.get(key);
+  if (set === undefined) sets.set(key, new Set([waiter]));
+  else set.add(waiter);
+}
+
+function removeFrom<K>(sets: Map<K, Set<Waiter>>, key: K, waiter: Waiter): void {
+  const set = sets.get(key);
+  set?.delete(waiter);
+  if (set?.size === 0) sets.delete(key);
 }
 
 /** What is told of a settled task. */

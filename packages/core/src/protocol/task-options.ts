@@ -28,7 +28,10 @@ export interface SubmitOptions extends RunOptions {
   readonly durability?: "memory" | "disk";
   /** How long it may wait for its first run: then the outcome is `TaskExpiredError`. @default no bound */
   readonly expiresMs?: number;
-  /** Tasks with the same key are the same task, whoever submits it. 1 to 100 visible ASCII characters without "#". */
+  /**
+   * Tasks with the same key are the same task, whoever submits it; they are always stored as safely as the broker
+   * can. 1 to 100 visible ASCII characters without "#".
+   */
   readonly idempotencyKey?: string;
 }
 

@@ -31,13 +31,17 @@ export function current(): TaskContext {
   return shared.making();
 }
 
-/** Calls `run`; until it returns, `current()` is what `make` makes. */
-export function runAs<T>(make: (() => TaskContext) | undefined, run: () => T): T {
+/**
+ * From here on `current()` is what `make` makes.
+ * @returns what it was before, for `leave`
+ */
+export function enter(make: (() => TaskContext) | undefined): (() => TaskContext) | undefined {
   const outer = shared.making;
   shared.making = make;
-  try {
-    return run();
-  } finally {
-    shared.making = outer;
-  }
+  return outer;
+}
+
+/** Ends what `enter` began. */
+export function leave(outer: (() => TaskContext) | undefined): void {
+  shared.making = outer;
 }

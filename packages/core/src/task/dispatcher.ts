@@ -15,7 +15,7 @@ import {
 import { isReservedMethod } from "../protocol/methods.ts";
 import type { MethodDescription } from "../protocol/openrpc.ts";
 import { checkSubmitOptions, type RunOptions } from "../protocol/task-options.ts";
-import { runAs, type TaskContext } from "./current.ts";
+import { enter, leave, type TaskContext } from "./current.ts";
 import type { Handler } from "./handler.ts";
 import { taskMethods } from "./mark.ts";
 
@@ -108,11 +108,14 @@ export class Dispatcher {
       );
       return;
     }
-    const call = (): unknown =>
+    const outer = enter(context);
+    try {
       this.#server.call(request as jayson.JSONRPCRequest, {}, (error: unknown, response: unknown) => {
         done((error ?? response ?? undefined) as Response | undefined);
       });
-    runAs(context, call);
+    } finally {
+      leave(outer);
+    }
   }
 
   /** jayson answers "Method not found" for `undefined`, though its types don't tell. */
