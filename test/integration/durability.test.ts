@@ -274,3 +274,27 @@ it("is not disturbed by jumps of the wall clock", async () => {
   open("done");
   expect(await handle.wait()).toBe("done");
 });
+
+it("has stored all that it acknowledged when it stops in the middle of it", async () => {
+  const data = await temporaryFolder();
+  const broker = await startBroker({ store: sqliteStore(data) });
+  const later = connectAsync(broker.requestEndpoint);
+  await later.parked(0).accepted;
+  const accepted: string[] = [];
+  const submitted = Array.from({ length: 2_000 }, (_, i) => {
+    const handle = later.parked(i);
+    return handle.accepted.then(
+      () => accepted.push(handle.id),
+      () => undefined,
+    );
+  });
+  await submitted[0];
+  await broker.stop();
+  await later.$close();
+  await Promise.all(submitted);
+  expect(accepted.length).toBeGreaterThan(0);
+  const store = sqliteStore(data);
+  await store.open();
+  expect(await store.get(accepted)).toHaveLength(accepted.length);
+  await store.close();
+});

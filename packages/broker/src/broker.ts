@@ -153,6 +153,8 @@ export class Broker {
     this.#tick?.cancel();
     this.#look?.cancel();
     await Promise.all([this.#router.close(), this.#publisher.close()]);
+    // What came in at the last moment is stored, too, though nobody can be told any more.
+    if (this.#isOpen) await Promise.all(ports.map((port) => port.idle()));
     for (const port of ports) await port.close().catch((error: unknown) => this.#onCloseFailed(error));
     this.#options.logger.info({}, "broker is stopped");
   }
