@@ -1,17 +1,19 @@
 // The real broker, nodes and clients on a simulated network, disk and clock, and what befalls them.
 import { Broker } from "zerotask-broker";
-import { AsyncClient, Client, type Durability, type TaskHandle } from "zerotask-client";
+import { AsyncClient, Client } from "zerotask-client";
 import { current, Dispatcher } from "zerotask-core";
 import { Node } from "zerotask-node";
 import { Disk } from "./disk.ts";
 import { History } from "./history.ts";
 import { Network } from "./network.ts";
 import { SimulatedProcess, Simulator } from "./simulator.ts";
+import { type ClientPart, Workload } from "./workload.ts";
 
 const endpoint = "tcp://simulated:5555";
 /** How long faults befall the parts, and how long all has to end in when they are over. */
 const faultsMs = 20_000;
 const recoveryMs = 120_000;
+const mostStopMs = 3_000;
 const nodeCount = 3;
 const clientCount = 3;
 
@@ -21,12 +23,6 @@ const crowd = { maxTasks: 20, maxStoredTasks: 12, maxClientTasks: 8 };
 interface Part<T> {
   readonly process: SimulatedProcess;
   readonly instance: T;
-}
-
-interface ClientPart {
-  readonly process: SimulatedProcess;
-  readonly calls: Client;
-  readonly submits: AsyncClient;
 }
 
 /** What users see of one run. */
@@ -49,15 +45,11 @@ export class World {
   #nodes: Part<Node>[] = [];
   #clients: ClientPart[] = [];
   #processes = 0;
-  #number = 0;
   #isHealing = false;
-  /** Handles and calls of clients that live, which must come to an end. */
-  readonly #open = new Map<string, SimulatedProcess>();
-  readonly #outcomes: { [kind: string]: number } = {};
+  readonly #workload: Workload;
   readonly #faults: { [kind: string]: number } = {};
-  /** Small bounds make a full queue; poison kills the node that runs it. */
+  /** Small bounds make a full queue. */
   readonly #isCrowded: boolean;
-  readonly #hasPoison: boolean;
 
   constructor(seed: number) {
     this.#seed = seed;
@@ -66,7 +58,7 @@ export class World {
     this.#disk = new Disk(this.#simulator, this.#history);
     this.#history.watch(this.#disk);
     this.#isCrowded = this.#simulator.chance(0.2);
-    this.#hasPoison = this.#simulator.chance(0.3);
+    this.#workload = new Workload(this.#simulator, this.#history, this.#simulator.chance(0.3));
   }
 
   /** @throws Violation when a promise was broken */
@@ -87,7 +79,7 @@ export class World {
     this.#startBroker();
     for (let i = 0; i < nodeCount; i++) this.#startNode();
     for (let i = 0; i < clientCount; i++) this.#startClient();
-    this.#schedule(() => this.#work(), 60);
+    this.#schedule(() => this.#workload.work(this.#simulator.pick(this.#clients)), 60);
     this.#schedule(() => this.#doHarm(), 900);
     let steps = 0;
     while (this.#simulator.elapsed < faultsMs) {
@@ -99,7 +91,7 @@ export class World {
       await this.#simulator.step();
       this.#check(++steps);
     }
-    for (const what of this.#open.keys()) this.#history.fail(`${what} came to no end`);
+    for (const what of this.#workload.open) this.#history.fail(`${what} came to no end`);
     this.#history.checkAcknowledged();
     this.#history.checkSettled();
     this.#throwIfViolated();
@@ -107,15 +99,15 @@ export class World {
     return {
       seed: this.#seed,
       steps,
-      submitted: this.#number,
+      submitted: this.#workload.count,
       acknowledged,
-      outcomes: this.#outcomes,
+      outcomes: this.#workload.outcomes,
       faults: this.#faults,
     };
   }
 
   #isDone(): boolean {
-    if (this.#open.size > 0) return false;
+    if (this.#workload.open.length > 0) return false;
     for (const id of this.#history.acknowledged) {
       if (this.#disk.get(id)?.settledAt === undefined) return false;
     }
@@ -210,98 +202,25 @@ export class World {
     });
   }
 
-  /** A client asks for something. */
-  #work(): void {
-    const { process, calls, submits } = this.#simulator.pick(this.#clients);
-    const n = ++this.#number;
-    const ms = this.#simulator.pick([0, 0, 0, 1, 15, 200, 3_000]);
-    const kind = this.#simulator.pick([
-      "call",
-      "call",
-      "memory",
-      "disk",
-      "disk",
-      "disk",
-      "flaky",
-      "late",
-      "key",
-      "stop",
-    ]);
-    const whenBusy = this.#simulator.pick(["fail", "wait"] as const);
-    const watch = (handle: TaskHandle): void => this.#watch(process, `${kind} ${n}`, handle, n);
-    switch (kind) {
-      case "call":
-        this.#await(process, `${kind} ${n}`, calls.$with({ whenBusy }).work(n, ms), n);
-        break;
-      case "memory":
-        watch(submits.$with({ durability: "memory", whenBusy }).work(n, ms));
-        break;
-      case "disk":
-        if (this.#hasPoison && this.#simulator.chance(0.05)) watch(submits.poison());
-        else watch(submits.$with({ whenBusy }).work(n, ms));
-        break;
-      case "flaky":
-        watch(
-          submits.$with({ retries: 5, backoff: { initialMs: 20 } }).flaky(n, this.#simulator.pick([1, 2, 3])),
-        );
-        break;
-      case "late":
-        // Some end just when their time does.
-        watch(
-          submits
-            .$with({ timeoutMs: 100, expiresMs: 4_000, retries: 2, backoff: { initialMs: 1 } })
-            .work(n, this.#simulator.pick([0, 90, 96, 99, 102, 200, 3_000])),
-        );
-        break;
-      case "key":
-        watch(submits.$with({ idempotencyKey: `k${n % 5}` }).work(n % 5, 5));
-        break;
-      case "stop": {
-        const handle = submits.work(n, ms);
-        watch(handle);
-        const stop = calls.$call("zerotask.broker.client_task_stop", [handle.id]);
-        stop.catch(() => undefined);
-        break;
-      }
-    }
-  }
-
-  #watch(process: SimulatedProcess, what: string, handle: TaskHandle, n: number): void {
-    const accepted: Promise<Durability> = handle.accepted;
-    accepted.catch(() => undefined);
-    this.#await(process, what, handle.wait(), what.startsWith("key") ? n % 5 : n);
-  }
-
-  #await(process: SimulatedProcess, what: string, answer: Promise<unknown>, n: number): void {
-    this.#open.set(what, process);
-    answer.then(
-      (result) => {
-        this.#open.delete(what);
-        this.#count(this.#outcomes, "result");
-        const { double } = result as { double: number };
-        if (double !== n * 2) this.#history.fail(`${what} gave ${double}`);
-      },
-      (error: Error) => {
-        this.#open.delete(what);
-        this.#count(this.#outcomes, error.name);
-        if (!expected.has(error.name)) this.#history.fail(`${what} failed: ${error.name}: ${error.message}`);
-      },
-    );
-  }
-
   /** Something goes wrong. */
   #doHarm(): void {
     const simulator = this.#simulator;
     const kind = simulator.pick(Object.keys(harms) as (keyof typeof harms)[]);
-    this.#count(this.#faults, kind);
+    this.#faults[kind] = (this.#faults[kind] ?? 0) + 1;
     const someNode = simulator.pick(this.#nodes).process;
     switch (kind) {
       case "broker killed":
         this.#killBroker();
         simulator.after(simulator.between(0, 3_000), () => this.#restartBroker());
         break;
+      case "broker stopped":
+        this.#stopBroker();
+        break;
       case "node killed":
         this.#killNode(someNode);
+        break;
+      case "node drained":
+        this.#drainNode(simulator.pick(this.#nodes));
         break;
       case "client killed":
         this.#killClient(simulator.pick(this.#clients));
@@ -343,6 +262,29 @@ export class World {
     this.#network.cutOff(process, 20);
   }
 
+  /** Ends in order, and is started again. */
+  #stopBroker(): void {
+    if (this.#broker === undefined) return;
+    const { instance, process } = this.#broker;
+    this.#broker = undefined;
+    const begin = this.#simulator.elapsed;
+    void instance.stop().then(() => {
+      const took = this.#simulator.elapsed - begin;
+      if (took > mostStopMs) this.#history.fail(`the broker took ${took} ms to stop`);
+      process.kill();
+      this.#disk.onKilled(process);
+      this.#network.cutOff(process, 20);
+      this.#restartBroker();
+    });
+  }
+
+  /** Ends in order, and another one comes. */
+  #drainNode({ instance, process }: Part<Node>): void {
+    this.#nodes = this.#nodes.filter((node) => node.process !== process);
+    this.#startNode();
+    void instance.stop().then(() => this.#killNode(process));
+  }
+
   #restartBroker(): void {
     if (this.#broker === undefined) this.#startBroker();
   }
@@ -351,7 +293,10 @@ export class World {
     if (!process.isAlive) return;
     process.kill();
     this.#network.cutOff(process, 20);
-    this.#nodes = this.#nodes.filter((node) => node.process !== process);
+    const others = this.#nodes.filter((node) => node.process !== process);
+    // One that was drained has a successor already.
+    if (others.length === this.#nodes.length) return;
+    this.#nodes = others;
     this.#startNode();
   }
 
@@ -359,7 +304,7 @@ export class World {
   #killClient(client: ClientPart): void {
     client.process.kill();
     this.#network.cutOff(client.process, 20);
-    for (const [what, process] of this.#open) if (process === client.process) this.#open.delete(what);
+    this.#workload.forget(client.process);
     this.#clients = this.#clients.filter((other) => other !== client);
     this.#startClient();
   }
@@ -374,14 +319,12 @@ export class World {
     this.#killBroker();
     this.#startBroker();
   }
-
-  #count(counts: { [kind: string]: number }, kind: string): void {
-    counts[kind] = (counts[kind] ?? 0) + 1;
-  }
 }
 
 const harms = {
   "broker killed": true,
+  "broker stopped": true,
+  "node drained": true,
   "node killed": true,
   "client killed": true,
   "connections cut": true,
@@ -391,14 +334,3 @@ const harms = {
   "node stopped": true,
   "disk full": true,
 } as const;
-
-/** What may come of a task where so much goes wrong. */
-const expected: ReadonlySet<string> = new Set([
-  "BrokerUnavailableError",
-  "BusyError",
-  "MethodNotFoundError",
-  "NodeLostError",
-  "StoreFailedError",
-  "TaskExpiredError",
-  "TaskStoppedError",
-]);

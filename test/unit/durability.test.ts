@@ -404,9 +404,9 @@ describe("bounds", () => {
 
   it.each([
     ["tasks of one client", { maxClientTasks: 1 }],
-    ["bytes of one client", { maxClientBytes: 100 }],
+    ["bytes of one client", { maxClientBytes: 5 }],
     ["tasks on disk", { maxStoredTasks: 1 }],
-    ["bytes on disk", { maxStoredBytes: 100 }],
+    ["bytes on disk", { maxStoredBytes: 5 }],
   ])("refuses more %s, and takes more when there is room again", (_what, bound) => {
     const broker = onDisk(bound);
     expect(broker.from("c", newTask("1"))[0]).toEqual(accepted("1"));

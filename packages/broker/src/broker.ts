@@ -30,6 +30,8 @@ import { version } from "./version.ts";
 /** libzmq may tell of a lost connection a moment before a send fails: the nodes are looked after again. */
 const secondLookMs = 50;
 
+const idleTimeoutMs = 1_000;
+
 /** Hands out tasks: clients and nodes connect to its request socket. */
 export class Broker {
   readonly #options: ResolvedBrokerOptions;
@@ -147,16 +149,31 @@ export class Broker {
     const ports = Object.values(this.#stores);
     if (this.#isOpen) {
       this.#handle({ type: "drain" });
-      await Promise.all(ports.map((port) => port.idle()));
+      await this.#storesIdle(ports);
     }
     this.#life = "stopped";
     this.#tick?.cancel();
     this.#look?.cancel();
     await Promise.all([this.#router.close(), this.#publisher.close()]);
     // What came in at the last moment is stored, too, though nobody can be told any more.
-    if (this.#isOpen) await Promise.all(ports.map((port) => port.idle()));
+    if (this.#isOpen) await this.#storesIdle(ports);
     for (const port of ports) await port.close().catch((error: unknown) => this.#onCloseFailed(error));
     this.#options.logger.info({}, "broker is stopped");
+  }
+
+  /** A disk that does not answer must not keep a broker from ending. */
+  async #storesIdle(ports: readonly StorePort[]): Promise<void> {
+    const { runtime, logger } = this.#options;
+    await new Promise<void>((resolve) => {
+      const timer = runtime.after(idleTimeoutMs, () => {
+        logger.error({}, "a store did not end its work in time");
+        resolve();
+      });
+      void Promise.all(ports.map((port) => port.idle())).then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   #onCloseFailed(error: unknown): void {

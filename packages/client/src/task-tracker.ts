@@ -8,8 +8,8 @@ import {
   isSettled,
   optionsToWire,
   type Params,
+  StoreFailedError,
   TaskStatus,
-  UnknownTaskError,
 } from "zerotask-core";
 import { deferred } from "./deferred.ts";
 import type { CallOptions } from "./options.ts";
@@ -35,6 +35,8 @@ export class TaskTracker {
   readonly #session: Session;
   /** Own tasks that are not settled, with what submits them. */
   readonly #submitted = new Map<string, OwnTask>();
+  /** Tasks with a key that are waited for. */
+  readonly #keyed = new Set<KeyedTask>();
   /** Tasks of others that are waited for. */
   readonly #watched = new Map<string, ForeignTask>();
 
@@ -55,10 +57,12 @@ export class TaskTracker {
       const task_id = `${session.nextId()}`;
       const submission = { method, params, task_id, options: wire };
       const submit = async (isPatient: boolean): Promise<Durability> => {
-        await session.request(BrokerMethod.ClientNewTask, submission, { isPatient, waitsWhenBusy });
+        // What was accepted before is not given up because the broker has no room for more.
+        const options = { isPatient, waitsWhenBusy: waitsWhenBusy || isPatient };
+        await session.request(BrokerMethod.ClientNewTask, submission, options);
         return durability === "disk" || !isOwn ? session.durability : "memory";
       };
-      if (!isOwn) return new KeyedTask(`key:${idempotencyKey}`, session, submit);
+      if (!isOwn) return new KeyedTask(`key:${idempotencyKey}`, session, submit, this.#keyed);
       const task = new OwnTask(`${session.clientId}-${task_id}`, session, submit, onFailed);
       this.#submitted.set(task.id, task);
       task.submit(false);
@@ -93,6 +97,7 @@ export class TaskTracker {
   submitAgain(): void {
     // Those that were accepted before: no outage, however long, makes them fail.
     for (const task of this.#submitted.values()) if (task.isAccepted) task.submit(true);
+    for (const task of this.#keyed) task.submitAgain();
   }
 
   close(): void {
@@ -130,7 +135,11 @@ class OwnTask implements TrackedTask {
         this.isAccepted = true;
         this.#accepted.resolve(level);
       },
-      (error: Error) => this.fail(error),
+      (error: Error) => {
+        // The broker has it, on a disk that it can't use just now.
+        if (isPatient && error instanceof StoreFailedError) this.isAccepted = true;
+        else this.fail(error);
+      },
     );
   }
 
@@ -168,9 +177,12 @@ class KeyedTask implements TrackedTask {
   readonly #session: Session;
   readonly #submit: Submit;
   readonly #accepted: Promise<Durability>;
+  /** Where it stands while it is waited for. */
+  readonly #waiting: Set<KeyedTask>;
   #outcome: Promise<unknown> | undefined;
 
-  constructor(id: string, session: Session, submit: Submit) {
+  constructor(id: string, session: Session, submit: Submit, waiting: Set<KeyedTask>) {
+    this.#waiting = waiting;
     this.id = id;
     this.#session = session;
     this.#submit = submit;
@@ -188,21 +200,24 @@ class KeyedTask implements TrackedTask {
 
   outcome(): Promise<unknown> {
     if (this.#outcome === undefined) {
-      this.#outcome = this.#accepted.then(() => this.#wait());
+      this.#outcome = this.#accepted.then((level) => this.#wait(level));
       this.#outcome.catch(() => undefined);
     }
     return this.#outcome;
   }
 
-  /** A broker without a disk that was restarted has to be told again. */
-  async #wait(): Promise<unknown> {
-    for (;;) {
-      try {
-        return await askOutcome(this.#session, this.id);
-      } catch (error) {
-        if (!(error instanceof UnknownTaskError)) throw error;
-        await this.#submit(true);
-      }
+  /** A broker that has it in memory may have been restarted, and then knows nothing of it. */
+  submitAgain(): void {
+    this.#submit(true).catch(() => undefined);
+  }
+
+  async #wait(level: Durability): Promise<unknown> {
+    // What is on disk is never submitted again: its record may have expired, and it would run once more.
+    if (level === "memory") this.#waiting.add(this);
+    try {
+      return await askOutcome(this.#session, this.id);
+    } finally {
+      this.#waiting.delete(this);
     }
   }
 }

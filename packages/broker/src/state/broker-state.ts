@@ -28,6 +28,7 @@ import { NodeCommands } from "./node-commands.ts";
 import { assemble, type BrokerParts } from "./parts.ts";
 import type { Session } from "./sessions.ts";
 import type { Storage } from "./storage.ts";
+import type { Durability } from "./stored-task.ts";
 import { TaskCommands } from "./task-commands.ts";
 import { LOCAL_PEER } from "./turn.ts";
 
@@ -134,11 +135,12 @@ export class BrokerState {
         break;
       case "store-failed":
         this.#parts.storages.for(event.level).onFailed(event.reason);
-        this.#parts.life.abandon(event.level);
+        this.#onStoreFailed(event.level);
         break;
       case "drain":
         this.#parts.calls.drain();
         this.#parts.submissions.drain();
+        this.#parts.scheduler.drain();
         break;
       case "tick":
         this.#wakeAt = Number.POSITIVE_INFINITY;
@@ -208,6 +210,12 @@ export class BrokerState {
     }
   }
 
+  #onStoreFailed(level: Durability): void {
+    const { failure } = this.#parts.storages.for(level);
+    this.#parts.life.abandon(level);
+    if (failure !== undefined) this.#parts.waiters.fail(level, failure);
+  }
+
   /** What an earlier run of the broker left. */
   #onOpened({ level, summary }: Extract<BrokerEvent, { type: "opened" }>): void {
     this.#parts.backlog.load(level, summary, this.#parts.turn.now + this.#config.adoptMs);
@@ -215,6 +223,7 @@ export class BrokerState {
     for (const { id, token } of summary.sessions) {
       const client = new ClientSession(id, token, this.#parts.turn);
       client.isSaved = true;
+      client.levels.add(level);
       this.#parts.sessions.addClient(client);
     }
   }

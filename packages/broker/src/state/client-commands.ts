@@ -19,7 +19,7 @@ import {
   readTaskId,
 } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
-import { clientOf, readProtocol, wireLimits } from "./introduction.ts";
+import { clientOf, readProtocol, readToken, wireLimits } from "./introduction.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Storages } from "./storages.ts";
 import { keyPrefix, type Submissions } from "./submissions.ts";
@@ -73,11 +73,11 @@ export class ClientCommands {
   }
 
   #connect(command: Command, read: ParamReader): Outcome {
-    const protocol = readProtocol(command, read);
+    const protocol = readProtocol(command, read, this.#parts);
     const { config, sessions, storages, turn, waiters } = this.#parts;
     const id = read.has("client_id") ? checkClientId(read.string("client_id")) : config.newId();
     const token =
-      protocol === undefined ? undefined : read.has("token") ? read.string("token") : config.newToken();
+      protocol === undefined ? undefined : read.has("token") ? readToken(read) : config.newToken();
     const known = sessions.clients.get(id);
     if (known !== undefined && known.token !== token) {
       throw new Refusal(ErrorCode.InvalidClientId, `The client id ${id} belongs to another session`);
@@ -133,8 +133,8 @@ export class ClientCommands {
       : config.newId();
     const { idempotencyKey } = options;
     const id = idempotencyKey === undefined ? `${owner.id}-${own}` : `${keyPrefix}${idempotencyKey}`;
-    const { addressee, requestId, bytes } = command;
-    submissions.submit({ id, owner, method, params, options, bytes, addressee, requestId });
+    const { addressee, requestId } = command;
+    submissions.submit({ id, owner, method, params, options, addressee, requestId });
     return undefined;
   }
 

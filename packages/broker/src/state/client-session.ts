@@ -2,6 +2,7 @@
 import { Deque, IndexedSet, type Response } from "zerotask-core";
 import { type Addressee, nobody } from "./addressee.ts";
 import type { Tally } from "./load.ts";
+import type { Durability } from "./stored-task.ts";
 import type { Task } from "./task.ts";
 import type { Turn } from "./turn.ts";
 
@@ -23,6 +24,8 @@ export class ClientSession {
   lastSeen: number;
   /** Whether the disk knows it, so that it can come back after a restart. */
   isSaved = false;
+  /** Where it has submitted tasks to. */
+  readonly levels: Set<Durability> = new Set();
   /** Its unsettled tasks, and their bytes. */
   readonly load: Tally = { tasks: 0, bytes: 0 };
   /** Forgotten: should it come back, that is a new session. */

@@ -6,6 +6,8 @@ import type { NodeSession } from "./node-session.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Turn } from "./turn.ts";
 
+const maxTokenLength = 256;
+
 interface Place {
   readonly turn: Turn;
   readonly sessions: Sessions;
@@ -16,8 +18,32 @@ export function wireLimits({ maxMessageBytes, maxBatch, maxDepth }: MessageLimit
   return { message_bytes: maxMessageBytes, batch: maxBatch, depth: maxDepth };
 }
 
+/** @throws Refusal when there is a session on this connection, perhaps since an entry before in the same message */
+export function checkNoSession(peer: string, sessions: Sessions): void {
+  const session = sessions.on(peer);
+  if (session === undefined) return;
+  throw new Refusal(
+    ErrorCode.NotAllowed,
+    `This connection has a session already, of the ${session.kind} ${session.id}`,
+  );
+}
+
+/** A secret that proves who a peer is. */
+export function readToken(read: ParamReader): string {
+  const token = read.string("token");
+  if (token.length >= 1 && token.length <= maxTokenLength) return token;
+  throw new Refusal(
+    ErrorCode.InvalidParams,
+    `Expected \`token\` to be a string of 1 to ${maxTokenLength} characters, got ${token.length}`,
+  );
+}
+
 /** Which protocol a peer introduces itself with; none is the original's. */
-export function readProtocol(command: Command, read: ParamReader): number | undefined {
+export function readProtocol(
+  command: Command,
+  read: ParamReader,
+  { sessions }: Pick<Place, "sessions">,
+): number | undefined {
   if (!read.has("protocol")) return undefined;
   const protocol = read.value("protocol");
   if (protocol !== PROTOCOL_VERSION) {
@@ -32,12 +58,7 @@ export function readProtocol(command: Command, read: ParamReader): number | unde
       "Expected a DEALER socket without a routing id of its own, got another",
     );
   }
-  if (command.session !== undefined) {
-    throw new Refusal(
-      ErrorCode.NotAllowed,
-      `This connection has a session already, of the ${command.session.kind} ${command.session.id}`,
-    );
-  }
+  checkNoSession(command.peer, sessions);
   return protocol;
 }
 

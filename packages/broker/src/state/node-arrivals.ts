@@ -15,16 +15,15 @@ import {
 import { heldAttempt, isFree, readAttempt } from "./attempts.ts";
 import { busy, type Command, checkId, type ParamReader, Refusal } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
-import { readProtocol, wireLimits } from "./introduction.ts";
+import { checkNoSession, readProtocol, readToken, wireLimits } from "./introduction.ts";
 import { NodeSession } from "./node-session.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Sessions } from "./sessions.ts";
-import type { Storage } from "./storage.ts";
-import type { Storages } from "./storages.ts";
 import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import type { TaskTable } from "./task-table.ts";
 import type { Turn } from "./turn.ts";
+import type { Waiters } from "./waiters.ts";
 
 export interface NodeParts {
   readonly turn: Turn;
@@ -33,8 +32,11 @@ export interface NodeParts {
   readonly tasks: TaskTable;
   readonly life: TaskLife;
   readonly scheduler: Scheduler;
-  readonly storages: Storages;
+  readonly waiters: Waiters;
 }
+
+/** How many attempts a node may bring back. */
+const maxRunning = 100_000;
 
 /** How many waiting tasks a node without a protocol is told of again. */
 const reannounced = 100;
@@ -57,13 +59,13 @@ export class NodeArrivals {
 
   /** A node introduces itself: it is answered once it is known what it still runs. */
   connect(command: Command, read: ParamReader): Outcome | undefined {
-    const protocol = readProtocol(command, read);
+    const protocol = readProtocol(command, read, this.#parts);
     const { config, sessions, scheduler, turn } = this.#parts;
     const id = read.has("node_id")
       ? checkId(read.string("node_id"), ErrorCode.InvalidNodeId, "a node id")
       : config.newId();
     const token =
-      protocol === undefined ? undefined : read.has("token") ? read.string("token") : config.newToken();
+      protocol === undefined ? undefined : read.has("token") ? readToken(read) : config.newToken();
     this.#checkOwner(id, token);
     if (protocol === undefined) {
       const known = sessions.nodes.get(id);
@@ -82,9 +84,13 @@ export class NodeArrivals {
       slots: read.count("slots"),
       running: readRunning(read),
     };
-    this.#claimRunning([...introduction.running], [...this.#parts.storages], () => {
-      command.addressee.deliver(respond(command.requestId, this.#welcome(introduction)));
-    });
+    const { life, tasks } = this.#parts;
+    // What it runs and no task in memory is, an earlier run of the broker gave it.
+    const ids = [...introduction.running].flatMap((attemptId) => readAttempt(attemptId)?.id ?? []);
+    life.take(
+      ids.filter((taskId) => tasks.get(taskId) === undefined),
+      () => command.addressee.deliver(respond(command.requestId, this.#welcome(introduction))),
+    );
     return undefined;
   }
 
@@ -99,26 +105,12 @@ export class NodeArrivals {
       throw busy("sessions", config.maxSessions);
   }
 
-  /** Claims what a node says that it runs, and that no task in memory is: an earlier run of the broker gave it that. */
-  #claimRunning(running: readonly string[], [storage, ...others]: Storage[], then: () => void): void {
-    const { life, tasks } = this.#parts;
-    const unknown = running.filter((attemptId) => tasks.get(readAttempt(attemptId)?.id ?? "") === undefined);
-    if (storage === undefined || unknown.length === 0) {
-      then();
-      return;
-    }
-    const ids = unknown.flatMap((attemptId) => readAttempt(attemptId)?.id ?? []);
-    storage.take(ids, (taken = []) => {
-      for (const { task, isTaken } of taken) if (isTaken) life.takeBack(task, storage.level);
-      this.#claimRunning(unknown, others, then);
-    });
-  }
-
   /** Makes the node's session: from here on it is given tasks. */
   #welcome(introduction: Introduction): Outcome {
     const { config, sessions, scheduler, turn } = this.#parts;
     const { id, token, peer, descriptions, slots, running } = introduction;
     try {
+      checkNoSession(peer, sessions);
       this.#checkOwner(id, token);
     } catch (error) {
       if (error instanceof Refusal) return error.error;
@@ -156,12 +148,9 @@ export class NodeArrivals {
     const task = attempt && this.#parts.tasks.submitted(attempt.id);
     if (attempt === undefined || task === undefined) return false;
     if (!isFree(task)) return false;
-    if (attempt.number > task.attempt) {
-      this.#parts.scheduler.adopt(task, node, attempt.number);
-      return true;
-    }
-    if (task.isTakenBack) this.#parts.life.requeue(task);
-    return false;
+    if (attempt.number <= task.attempt) return false;
+    this.#parts.scheduler.adopt(task, node, attempt.number);
+    return true;
   }
 
   /** The same node on a new connection keeps what it still runs; the rest got lost on the old one. */
@@ -177,10 +166,11 @@ export class NodeArrivals {
 
   /** The node takes no part any more; `each` is done with what it had. */
   leave(node: NodeSession, each: (task: Task) => void): void {
-    const { sessions, scheduler } = this.#parts;
+    const { sessions, scheduler, waiters } = this.#parts;
     if (sessions.nodes.get(node.id) !== node) return;
     sessions.remove(node);
     scheduler.remove(node);
+    waiters.forget(node);
     for (const task of node.tasks.toArray()) each(task);
     if (node.token === undefined) scheduler.countAskingNodes(-1);
   }
@@ -204,6 +194,12 @@ function readRunning(read: ParamReader): ReadonlySet<string> {
       );
     }
     running.add(id);
+  }
+  if (running.size > maxRunning) {
+    throw new Refusal(
+      ErrorCode.TooLarge,
+      `Expected \`running\` to have at most ${maxRunning} attempt ids, got ${running.size}`,
+    );
   }
   return running;
 }

@@ -17,7 +17,6 @@ import { type Command, type CommandHandler, type ParamReader, Refusal } from "./
 import { nodeOf } from "./introduction.ts";
 import { NodeArrivals, type NodeParts } from "./node-arrivals.ts";
 import type { NodeSession } from "./node-session.ts";
-import type { Storage } from "./storage.ts";
 import { unknownTask } from "./submissions.ts";
 import type { Task } from "./task.ts";
 
@@ -103,7 +102,15 @@ export class NodeCommands {
     const id = read.string("task_id");
     const task = this.#parts.tasks.get(id);
     if (task !== undefined) return this.#give(task, node);
-    this.#requestStored(command, node, id, [...this.#parts.storages]);
+    // One that was left to a store can be asked for, too.
+    const { life, sessions, tasks } = this.#parts;
+    const { addressee, requestId } = command;
+    life.take([id], (known) => {
+      const held = tasks.submitted(id);
+      const isThere = sessions.nodes.get(node.id) === node;
+      const outcome = held !== undefined && isThere ? this.#give(held, node) : { result: null };
+      addressee.deliver(respond(requestId, known.length === 0 ? unknownTask(id).error : outcome));
+    });
     return undefined;
   }
 
@@ -111,26 +118,6 @@ export class NodeCommands {
     if (!isFree(task)) return { result: null };
     this.#parts.scheduler.claim(task, node);
     return { result: { method: task.method.name, params: task.params ?? [], id: task.id } };
-  }
-
-  /** A task that was left to a store can be asked for, too. */
-  #requestStored(command: Command, node: NodeSession, id: string, [storage, ...others]: Storage[]): void {
-    const { addressee, requestId } = command;
-    if (storage === undefined) {
-      addressee.deliver(respond(requestId, unknownTask(id).error));
-      return;
-    }
-    storage.take([id], (taken) => {
-      const [first] = taken ?? [];
-      if (first === undefined) this.#requestStored(command, node, id, others);
-      else {
-        const task = first.isTaken
-          ? this.#parts.life.takeBack(first.task, storage.level)
-          : this.#parts.tasks.submitted(id);
-        const outcome = task === undefined ? { result: null } : this.#give(task, node);
-        addressee.deliver(respond(requestId, outcome));
-      }
-    });
   }
 
   #status(command: Command, read: ParamReader): Outcome {
@@ -151,7 +138,7 @@ export class NodeCommands {
   #handBack(task: Task): void {
     const { node } = task;
     if (node !== undefined) node.capacity = node.tasks.size - 1;
-    this.#parts.life.putBack(task);
+    this.#parts.life.handBack(task);
   }
 
   #finished(command: Command, read: ParamReader): Outcome {

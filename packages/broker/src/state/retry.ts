@@ -16,6 +16,8 @@ export function mayBeRetried(outcome: Outcome): boolean {
  */
 export function retryDelay(failures: number, backoff: Partial<Backoff> | undefined, random: number): number {
   const { initialMs, factor, maxMs, jitter } = { ...defaultBackoff, ...backoff };
-  const full = Math.min(maxMs, initialMs * factor ** (failures - 1));
+  // A power that is too large for a number would make nothing of an initial wait of 0.
+  const growth = Math.min(factor ** (failures - 1), Number.MAX_VALUE);
+  const full = Math.min(maxMs, initialMs * growth);
   return full * (1 - jitter * random);
 }

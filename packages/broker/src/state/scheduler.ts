@@ -35,6 +35,7 @@ export class Scheduler {
   /** Nodes that may have got room in this turn. */
   readonly #freed = new Set<NodeSession>();
   #askingNodes = 0;
+  #isDraining = false;
 
   constructor(
     turn: Turn,
@@ -154,6 +155,10 @@ export class Scheduler {
 
   /** Whether anybody could run tasks of this method. */
   isServed(method: MethodQueue): boolean {
+    return !this.#isDraining && this.#hasServer(method);
+  }
+
+  #hasServer(method: MethodQueue): boolean {
     return method.nodes.size > 0 || this.#askingNodes > 0;
   }
 
@@ -174,6 +179,7 @@ export class Scheduler {
   /** Methods of which a task waits while a node that serves it has room. */
   get assignable(): number {
     let count = 0;
+    if (this.#isDraining) return count;
     for (const method of this.#waiting) {
       if (method.head() !== undefined && [...method.nodes].some((node) => node.hasRoom)) count++;
     }
@@ -200,8 +206,14 @@ export class Scheduler {
     this.#waiting.delete(method);
   }
 
+  /** Hands out nothing more. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
   /** Everything that became possible in this turn: the oldest tasks first, to whoever got room. */
   fillRoom(): void {
+    if (this.#isDraining) this.#freed.clear();
     for (const node of this.#freed) {
       while (node.hasRoom) {
         const method = this.#oldestFor(node);
@@ -269,7 +281,7 @@ export class Scheduler {
   }
 
   #armGrace(method: MethodQueue): void {
-    if (!this.isServed(method)) for (const task of method) this.#armWait(task);
+    if (!this.#hasServer(method)) for (const task of method) this.#armWait(task);
   }
 
   #armWait(task: Task): void {
@@ -278,7 +290,7 @@ export class Scheduler {
   }
 
   #graceEnd({ isSubmitted, method, createdAt }: Task): number {
-    if (isSubmitted || this.isServed(method)) return Number.POSITIVE_INFINITY;
+    if (isSubmitted || this.#hasServer(method)) return Number.POSITIVE_INFINITY;
     return Math.max(method.unservedSince, createdAt) + this.#options.graceMs;
   }
 
@@ -287,6 +299,7 @@ export class Scheduler {
    * some heartbeats, because it is busy or stuck, comes after all others.
    */
   #pickNode(method: MethodQueue): NodeSession | undefined {
+    if (this.#isDraining) return undefined;
     const quietSince = this.#turn.now - quietHeartbeats * this.#options.heartbeatMs;
     let best: NodeSession | undefined;
     for (const node of method.nodes) {
@@ -303,6 +316,6 @@ function isBetter(node: NodeSession, best: NodeSession, quietSince: number): boo
 }
 
 /** When a task has waited too long for its first run. */
-function expiryOf({ expiresAt, failures, losses }: Task): number {
-  return expiresAt !== undefined && failures + losses === 0 ? expiresAt : Number.POSITIVE_INFINITY;
+function expiryOf({ expiresAt, hasBegun }: Task): number {
+  return expiresAt !== undefined && !hasBegun ? expiresAt : Number.POSITIVE_INFINITY;
 }

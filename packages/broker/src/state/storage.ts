@@ -112,12 +112,15 @@ export class Storage {
     if (this.#failure !== undefined) return;
     this.#stored = batch;
     for (const task of known) this.#known.set(task.id, task);
-    for (let first = this.#dependents.peek(); first !== undefined; first = this.#dependents.peek()) {
-      if (first.batch > batch) break;
-      this.#dependents.shift();
-      first.then(undefined);
+    try {
+      for (let first = this.#dependents.peek(); first !== undefined; first = this.#dependents.peek()) {
+        if (first.batch > batch) break;
+        this.#dependents.shift();
+        first.then(undefined);
+      }
+    } finally {
+      this.#known.clear();
     }
-    if (known.length > 0) this.#known.clear();
   }
 
   onTold(request: number, answer: StoreAnswer): void {

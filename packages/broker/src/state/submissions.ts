@@ -6,11 +6,12 @@ import type { ClientSession } from "./client-session.ts";
 import { Refusal, stopping } from "./command.ts";
 import type { Load } from "./load.ts";
 import type { Settlement } from "./settlement.ts";
+import type { Storage } from "./storage.ts";
 import type { Storages } from "./storages.ts";
 import type { StoredTask } from "./stored-task.ts";
 import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
-import { outcomeOfStored } from "./task-record.ts";
+import { bytesOf, outcomeOfStored } from "./task-record.ts";
 import type { TaskTable } from "./task-table.ts";
 import type { Turn } from "./turn.ts";
 
@@ -23,7 +24,6 @@ export interface Submission {
   readonly method: string;
   readonly params: Params | undefined;
   readonly options: WireOptions;
-  readonly bytes: number;
   readonly addressee: Addressee;
   readonly requestId: RequestId;
 }
@@ -53,19 +53,47 @@ export class Submissions {
 
   /** Stores the task, and answers with its id when that is done. @throws Refusal */
   submit(submission: Submission): void {
-    const { backlog, tasks, life, load, storages, turn } = this.#parts;
-    const { id, owner, method, params, options, bytes } = submission;
-    const held = tasks.get(id);
+    const held = this.#parts.tasks.get(submission.id);
     if (held !== undefined) {
       this.#submittedAgain(submission, held);
       return;
     }
+    const { storages } = this.#parts;
+    const { owner, options } = submission;
     // What has a key is in one place, or a submission could not know of another one.
     const isKeyed = options.idempotencyKey !== undefined;
     const storage = isKeyed ? storages.best : storages.for(options.durability ?? "disk");
-    const { level, failure } = storage;
-    if (failure !== undefined) throw new Refusal(failure.code, failure.message);
+    if (storage.failure !== undefined) throw new Refusal(storage.failure.code, storage.failure.message);
+    // A client that uses both stores may send the same id to the other one.
+    const other = storage === storages.memory ? storages.disk : storages.memory;
+    if (isKeyed || other === undefined || !owner.levels.has(other.level)) this.#store(submission, storage);
+    else this.#storeIfUnknown(submission, storage, other);
+    owner.levels.add(storage.level);
+  }
+
+  #storeIfUnknown(submission: Submission, storage: Storage, other: Storage): void {
+    other.get([submission.id], (tasks) => {
+      const [known] = tasks ?? [];
+      const held = this.#parts.tasks.get(submission.id);
+      try {
+        if (held !== undefined) this.#submittedAgain(submission, held);
+        else if (known !== undefined) this.#knownBefore(submission, known);
+        else this.#store(submission, storage);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        this.#answer(submission, error.error);
+      }
+    });
+  }
+
+  /** @throws Refusal */
+  #store(submission: Submission, storage: Storage): void {
+    const { backlog, life, load, turn } = this.#parts;
+    const { id, owner, method, params, options } = submission;
+    const { level } = storage;
     backlog.checkRoom();
+    const text = params === undefined ? undefined : JSON.stringify(params);
+    const bytes = bytesOf(text);
     const refusal = this.#isDraining ? stopping() : load.refusal(owner, level, bytes);
     if (refusal !== undefined) throw refusal;
     if (level === "disk" && owner.token !== undefined && !owner.isSaved) {
@@ -86,7 +114,7 @@ export class Submissions {
       createdAt,
       expiresAt: options.expiresMs === undefined ? undefined : createdAt + options.expiresMs,
     };
-    life.submit(task, method, (known, problem) => {
+    life.submit(task, method, text, (known, problem) => {
       if (problem !== undefined) this.#answer(submission, { error: problem });
       else if (known !== undefined) this.#knownBefore(submission, known);
       else this.#answer(submission, { result: id });
@@ -116,9 +144,9 @@ export class Submissions {
       return;
     }
     this.#answer(submission, { result: id });
-    const { status, ownerId, outcome } = known;
+    const { status, ownerId } = known;
     if (isSettled(status) && options.notify === true && ownerId === owner.id) {
-      this.#parts.settlement.notifyOwner(owner.id, { id, status, outcome: outcomeOfStored(outcome) });
+      this.#parts.settlement.notifyOwner(owner.id, { id, status, outcome: outcomeOfStored(known) });
     }
   }
 

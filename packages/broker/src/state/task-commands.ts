@@ -3,7 +3,6 @@ import { BrokerMethod, ErrorCode, type Outcome, respond, type TaskStatus } from 
 import { type Command, type CommandHandler, type ParamReader, Refusal, readTaskId } from "./command.ts";
 import { clientOf } from "./introduction.ts";
 import type { Session, Sessions } from "./sessions.ts";
-import type { Storage } from "./storage.ts";
 import type { Storages } from "./storages.ts";
 import { unknownTask } from "./submissions.ts";
 import type { Task } from "./task.ts";
@@ -21,6 +20,9 @@ export interface TaskCommandParts {
   readonly storages: Storages;
   readonly waiters: Waiters;
 }
+
+/** How long a peer without a session may wait: nobody notices when it leaves. */
+const strangerWaitMs = 60_000;
 
 export class TaskCommands {
   readonly #parts: TaskCommandParts;
@@ -46,11 +48,11 @@ export class TaskCommands {
 
   #result(command: Command, read: ParamReader): undefined {
     const client = clientOf(command, read, this.#parts);
-    return this.#view(command, this.#ids(command, read), ({ id, ownerId, status, outcome }) => {
+    return this.#view(command, this.#ids(command, read), ({ id, ownerId, level, status, outcome }) => {
       if (outcome === undefined) throw notComplete(status);
       // Somebody else's task can be looked at by its id; only its owner takes the result away.
-      if (ownerId === client.id) {
-        for (const storage of this.#parts.storages) storage.change({ type: "remove", id });
+      if (ownerId === client.id && level !== undefined) {
+        this.#parts.storages.for(level).change({ type: "remove", id });
       }
       return outcome;
     });
@@ -59,11 +61,14 @@ export class TaskCommands {
   #wait(command: Command, read: ParamReader): undefined {
     const { turn, waiters } = this.#parts;
     const id = read.string("task_id");
-    const until = read.has("timeout_ms") ? turn.now + read.count("timeout_ms") : undefined;
-    return this.#view(command, [id], ({ status, outcome }) => {
+    const { addressee, requestId, session } = command;
+    const isStranger = session === undefined;
+    const asked = read.has("timeout_ms") ? turn.now + read.count("timeout_ms") : undefined;
+    const until = isStranger ? Math.min(asked ?? Number.POSITIVE_INFINITY, turn.now + strangerWaitMs) : asked;
+    return this.#view(command, [id], ({ level, status, outcome }) => {
       if (outcome !== undefined) return { result: settledMessage({ id, status, outcome }) };
       if (until !== undefined && until <= turn.now) throw notComplete(status);
-      waiters.add(id, command.addressee, command.requestId, until);
+      waiters.add({ taskId: id, level, addressee, requestId }, until, isStranger);
       return undefined;
     });
   }
@@ -81,7 +86,7 @@ export class TaskCommands {
   }
 
   #stopNow(command: Command, id: string): undefined {
-    const { life, storages, tasks } = this.#parts;
+    const { life, tasks } = this.#parts;
     const stopHeld = (): Outcome | undefined => {
       const task = tasks.get(id);
       if (task === undefined) return undefined;
@@ -90,37 +95,17 @@ export class TaskCommands {
       return { result: task.status };
     };
     const stopped = stopHeld();
-    if (stopped === undefined) {
-      this.#stopStored(command, id, [...storages], stopHeld);
+    if (stopped !== undefined) {
+      this.#whenStored(command, id, () => stopped);
       return undefined;
     }
-    this.#whenStored(command, id, () => stopped);
-    return undefined;
-  }
-
-  /** Claims the task from whichever store has it, and stops it. */
-  #stopStored(
-    command: Command,
-    id: string,
-    [storage, ...others]: Storage[],
-    stopHeld: () => Outcome | undefined,
-  ): void {
-    if (storage === undefined) {
-      reply(command, () => {
-        throw unknownTask(id);
-      });
-      return;
-    }
-    storage.take([id], (taken, failure) => {
-      const [first] = taken ?? [];
-      if (failure !== undefined) reply(command, () => ({ error: failure }));
-      else if (first === undefined) this.#stopStored(command, id, others, stopHeld);
-      else {
-        if (first.isTaken) this.#parts.life.takeBack(first.task, storage.level);
-        const stopped = stopHeld() ?? { result: first.task.status };
-        this.#whenStored(command, id, () => stopped);
-      }
+    life.take([id], ([known], failure) => {
+      const outcome = stopHeld();
+      if (outcome !== undefined) this.#whenStored(command, id, () => outcome);
+      else if (known !== undefined) reply(command, () => ({ result: known.status }));
+      else reply(command, () => (failure === undefined ? unknownTask(id).error : { error: failure }));
     });
+    return undefined;
   }
 
   /**
@@ -214,7 +199,7 @@ function describeTask(view: TaskView): object {
     method: view.method,
     params: view.params ?? null,
     status: view.status,
-    durability: view.durability,
+    durability: view.level ?? "memory",
     attempt: view.attempt,
     failures: view.failures,
     node_id: view.nodeId ?? null,

@@ -17,6 +17,7 @@ import { mayBeRetried, retryDelay } from "./retry.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Settlement } from "./settlement.ts";
+import type { Storage } from "./storage.ts";
 import type { Storages } from "./storages.ts";
 import type { Durability, StoredTask } from "./stored-task.ts";
 import { type NewTask, Task } from "./task.ts";
@@ -43,6 +44,8 @@ export interface LifeParts {
   readonly bounds: LifeBounds;
 }
 
+const postponeMs = 1_000;
+
 export class TaskLife {
   readonly #parts: LifeParts;
   #sequence = 0;
@@ -67,11 +70,13 @@ export class TaskLife {
 
   /**
    * Stores a task; it can run from then on.
+   * @param params its params, as JSON
    * @param then called when it is stored; with what was there before under its id, if so, or why it can't be stored
    */
   submit(
     task: NewTask & { readonly level: Durability },
     methodName: string,
+    params: string | undefined,
     then: (known: StoredTask | undefined, failure: ErrorObject | undefined) => void,
   ): void {
     const { backlog, load, scheduler, sessions, storages } = this.#parts;
@@ -84,7 +89,7 @@ export class TaskLife {
     backlog.hold(record.bytes);
     load.add(owner, task.level, task.bytes);
     const storage = storages.for(task.level);
-    storage.change({ type: "add", task: toStore(record, methodName), isClaimed });
+    storage.change({ type: "add", task: toStore(record, methodName, params), isClaimed });
     storage.whenStored((failure) => {
       record.isArriving = false;
       if (isClaimed) method.arriving--;
@@ -102,13 +107,58 @@ export class TaskLife {
 
   /** Holds a stored task that was claimed, and lets it wait for a node. */
   admit(stored: StoredTask, level: Durability): void {
+    const held = this.#parts.tasks.get(stored.id);
     // One that was stopped while it was being stored is settled before long.
-    const isStopped = this.#parts.tasks.submitted(stored.id)?.settled !== undefined;
-    if (!isStopped) this.#enqueue(this.#hold(stored, level));
+    if (held?.level === level && held.settled !== undefined) return;
+    if (held !== undefined && held.level !== level) this.#postpone(stored, level);
+    else this.#enqueue(this.#hold(stored, level));
   }
 
-  /** Holds a task that was claimed by its id, from what was left to the store. */
-  takeBack(stored: StoredTask, level: Durability): Task {
+  /** A client used one id for two things: the other comes first, or their answers could not be told apart. */
+  #postpone({ id, method, attempt, losses, failures }: StoredTask, level: Durability): void {
+    const { backlog, scheduler, storages, turn } = this.#parts;
+    const storage = storages.for(level);
+    const dueAt = turn.now + postponeMs;
+    const status = TaskStatus.Queued;
+    storage.change({ type: "reschedule", id, status, attempt, losses, failures, dueAt, isClaimed: false });
+    storage.whenStored((failure) => {
+      if (failure === undefined) backlog.leave(scheduler.method(method), level, dueAt, undefined);
+    });
+  }
+
+  /**
+   * Claims what the stores have under these ids and nobody holds, and lets `use` decide about it: what it leaves
+   * as it is waits for a node again.
+   * @param use gets all that the stores know under these ids, or why one of them can't be asked
+   */
+  take(
+    ids: readonly string[],
+    use: (known: readonly StoredTask[], failure: ErrorObject | undefined) => void,
+  ): void {
+    const known: StoredTask[] = [];
+    const held: Task[] = [];
+    const ask = ([storage, ...others]: readonly Storage[], problem: ErrorObject | undefined): void => {
+      if (storage === undefined) {
+        use(known, problem);
+        for (const task of held) if (task.isTakenBack && task.settled === undefined) this.#requeue(task);
+        return;
+      }
+      storage.take(ids, (taken, failure) => {
+        for (const { task, isTaken } of taken ?? []) {
+          known.push(task);
+          const other = this.#parts.tasks.get(task.id);
+          if (isTaken && other !== undefined && other.level !== storage.level) {
+            this.#postpone(task, storage.level);
+          } else if (isTaken) held.push(this.#takeBack(task, storage.level));
+        }
+        ask(others, failure ?? problem);
+      });
+    };
+    if (ids.length === 0) use(known, undefined);
+    else ask([...this.#parts.storages], undefined);
+  }
+
+  #takeBack(stored: StoredTask, level: Durability): Task {
     const held = this.#parts.tasks.submitted(stored.id);
     if (held?.settled !== undefined) return held;
     const task = this.#hold(stored, level);
@@ -117,8 +167,7 @@ export class TaskLife {
     return task;
   }
 
-  /** Lets a task that was taken back wait for a node after all. */
-  requeue(task: Task): void {
+  #requeue(task: Task): void {
     task.isTakenBack = false;
     this.#enqueue(task);
   }
@@ -139,6 +188,7 @@ export class TaskLife {
     const { turn, scheduler, bounds } = this.#parts;
     scheduler.unassign(task);
     task.failures++;
+    task.hasBegun = true;
     task.status = TaskStatus.Scheduled;
     const dueAt = turn.now + retryDelay(task.failures, backoffOf(task), bounds.random());
     if (task.level === undefined) {
@@ -173,8 +223,14 @@ export class TaskLife {
     );
   }
 
-  /** The task goes on with its next attempt. */
+  /** A node that may have begun the task has it no more: it goes on with its next attempt. */
   putBack(task: Task): void {
+    task.hasBegun = true;
+    this.handBack(task);
+  }
+
+  /** A node has not begun the task, and gives it back. */
+  handBack(task: Task): void {
     const { scheduler, storages } = this.#parts;
     if (task.level === undefined || storages.for(task.level).failure === undefined) {
       scheduler.putBack(task);
@@ -252,7 +308,7 @@ export class TaskLife {
   #leave(task: Task, dueAt: number): void {
     if (task.level === undefined) return;
     const { backlog, scheduler } = this.#parts;
-    backlog.leave(task.method, task.level, dueAt, task.failures === 0 ? task.expiresAt : undefined);
+    backlog.leave(task.method, task.level, dueAt, task.hasBegun ? undefined : task.expiresAt);
     this.#letGo(task);
     if (dueAt <= this.#parts.turn.now) scheduler.announceReady(task);
   }

@@ -1,5 +1,12 @@
 // What is stored of a task, and how it comes back from there.
-import { type Outcome, type Params, TaskStatus, type WireOptions } from "zerotask-core";
+import {
+  ErrorCode,
+  errorObject,
+  type Outcome,
+  type Params,
+  TaskStatus,
+  type WireOptions,
+} from "zerotask-core";
 import type { MethodQueue } from "./method-queue.ts";
 import type { Durability, StoredTask } from "./stored-task.ts";
 import { Task } from "./task.ts";
@@ -9,6 +16,11 @@ const notifyOnly = '{"notify":true}';
 const notifyOptions: WireOptions = { notify: true };
 const noOptions: WireOptions = {};
 
+const codes: ReadonlyMap<TaskStatus, number> = new Map([
+  [TaskStatus.Stopped, ErrorCode.TaskStopped],
+  [TaskStatus.Expired, ErrorCode.TaskExpired],
+]);
+
 /** What can be told of a task, wherever it is kept. */
 export interface TaskView {
   readonly id: string;
@@ -16,8 +28,8 @@ export interface TaskView {
   readonly method: string;
   readonly params: Params | undefined;
   readonly status: TaskStatus;
-  /** Where it is stored; a call is in memory. */
-  readonly durability: Durability;
+  /** Where it is stored; a call is not. */
+  readonly level: Durability | undefined;
   readonly attempt: number;
   readonly failures: number;
   readonly nodeId: string | undefined;
@@ -26,13 +38,18 @@ export interface TaskView {
   readonly settledAt: number | undefined;
 }
 
-/** A new task, as it is stored. */
-export function toStore(task: Task, method: string): StoredTask {
+/** How large a task counts as: the bytes of its params, by which stores count, too. */
+export function bytesOf(params: string | undefined): number {
+  return params === undefined ? 0 : Buffer.byteLength(params);
+}
+
+/** A new task with these params as JSON, as it is stored. */
+export function toStore(task: Task, method: string, params: string | undefined): StoredTask {
   return {
     id: task.id,
     ownerId: task.ownerId,
     method,
-    params: task.params === undefined ? undefined : JSON.stringify(task.params),
+    params,
     options: encodeOptions(task.options),
     status: TaskStatus.Queued,
     attempt: 0,
@@ -60,7 +77,7 @@ export function restored(stored: StoredTask, level: Durability, method: MethodQu
       options: decodeOptions(stored.options),
       addressee: undefined,
       requestId: null,
-      bytes: params?.length ?? 0,
+      bytes: bytesOf(params),
       createdAt,
       expiresAt,
     },
@@ -71,6 +88,7 @@ export function restored(stored: StoredTask, level: Durability, method: MethodQu
   task.attempt = stored.attempt;
   task.losses = stored.losses;
   task.failures = stored.failures;
+  task.hasBegun = stored.attempt > 0;
   return task;
 }
 
@@ -82,7 +100,7 @@ export function viewOfHeld(task: Task): TaskView {
     method: task.method.name,
     params,
     status,
-    durability: task.level ?? "memory",
+    level: task.level,
     attempt,
     failures,
     nodeId: task.node?.id,
@@ -92,27 +110,30 @@ export function viewOfHeld(task: Task): TaskView {
   };
 }
 
-export function viewOfStored(stored: StoredTask, durability: Durability): TaskView {
-  const { id, ownerId, method, params, status, attempt, failures, createdAt, outcome, settledAt } = stored;
+export function viewOfStored(stored: StoredTask, level: Durability): TaskView {
+  const { id, ownerId, method, params, status, attempt, failures, createdAt, settledAt } = stored;
   return {
     id,
     ownerId,
     method,
     params: params === undefined ? undefined : JSON.parse(params),
     status,
-    durability,
+    level,
     attempt,
     failures,
     nodeId: undefined,
     createdAt,
-    outcome: settledAt === undefined ? undefined : outcomeOfStored(outcome),
+    outcome: settledAt === undefined ? undefined : outcomeOfStored(stored),
     settledAt,
   };
 }
 
-/** Of a task whose outcome nobody wanted, none was kept. */
-export function outcomeOfStored(outcome: string | undefined): Outcome {
-  return outcome === undefined ? { result: null } : JSON.parse(outcome);
+/** Of a task whose outcome nobody wanted, only the status was kept. */
+export function outcomeOfStored({ status, outcome }: StoredTask): Outcome {
+  if (outcome !== undefined) return JSON.parse(outcome);
+  if (status === TaskStatus.Finished) return { result: null };
+  const code = codes.get(status) ?? ErrorCode.TaskFailed;
+  return { error: errorObject(code, `The task is ${status}; its outcome was not kept`) };
 }
 
 export function decodeOptions(text: string | undefined): WireOptions {

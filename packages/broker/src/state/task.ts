@@ -63,6 +63,8 @@ export class Task {
   ownerIndex = -1;
   /** Whether an entry for it stands in its method's queue, even one that is passed over now. */
   inQueue = false;
+  /** A node may have begun to run it: what it waits for now is no first run. */
+  hasBegun = false;
   /** It is being stored, and can't run yet. */
   isArriving = false;
   /** It was claimed from its store by its id, and is not in its method's queue. */

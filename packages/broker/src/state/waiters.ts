@@ -3,6 +3,7 @@ import {
   type Deadline,
   type Deadlines,
   ErrorCode,
+  type ErrorObject,
   errorObject,
   type Outcome,
   type RequestId,
@@ -12,9 +13,12 @@ import {
 import type { Addressee } from "./addressee.ts";
 import { busy } from "./command.ts";
 import type { Due } from "./due.ts";
+import type { Durability } from "./stored-task.ts";
 
 export interface Waiter {
   readonly taskId: string;
+  /** Where the task is stored; a call is not. */
+  readonly level: Durability | undefined;
   readonly addressee: Addressee;
   readonly requestId: RequestId;
   deadline: Deadline<Due> | undefined;
@@ -46,13 +50,19 @@ export class Waiters {
    * Answers a request when the task is settled, or at the time `until`.
    * @throws Refusal when too many wait already
    */
-  add(taskId: string, addressee: Addressee, requestId: RequestId, until: number | undefined): void {
+  add(
+    { taskId, level, addressee, requestId }: Omit<Waiter, "deadline">,
+    until: number | undefined,
+    isStranger: boolean,
+  ): void {
     // A session that asks again under the same id gets one answer.
     for (const waiter of this.#ofTask.get(taskId) ?? []) {
       if (waiter.addressee === addressee && waiter.requestId === requestId) return;
     }
-    if (this.#count >= this.#most) throw busy("waiting requests", this.#most);
-    const waiter: Waiter = { taskId, addressee, requestId, deadline: undefined };
+    // Nobody knows whether strangers are still there: they can't take up all the room.
+    const most = isStranger ? Math.ceil(this.#most / 2) : this.#most;
+    if (this.#count >= most) throw busy("waiting requests", most);
+    const waiter: Waiter = { taskId, level, addressee, requestId, deadline: undefined };
     if (until !== undefined) waiter.deadline = this.#deadlines.add(until, { type: "waited", waiter });
     addTo(this.#ofTask, taskId, waiter);
     addTo(this.#ofAddressee, addressee, waiter);
@@ -73,6 +83,17 @@ export class Waiters {
     this.#remove(waiter);
     const error = errorObject(ErrorCode.TaskNotComplete, `The task ${waiter.taskId} is not settled yet`);
     waiter.addressee.deliver(respond(waiter.requestId, { error }));
+  }
+
+  /** What is stored at this level will not be known to end. */
+  fail(level: Durability, error: ErrorObject): void {
+    for (const waiters of [...this.#ofTask.values()]) {
+      for (const waiter of [...waiters]) {
+        if (waiter.level !== level) continue;
+        this.#remove(waiter);
+        waiter.addressee.deliver(respond(waiter.requestId, { error }));
+      }
+    }
   }
 
   /** Nobody waits on behalf of this addressee any more. */

@@ -46,6 +46,8 @@ export class StorePort {
 
   ask(request: number, query: StoreQuery): void {
     if (this.#hasFailed) return;
+    // A query may be about what was changed before.
+    this.#commit(Number.POSITIVE_INFINITY);
     this.#asked++;
     this.#query(query).then(
       (answer) => {
@@ -76,8 +78,8 @@ export class StorePort {
     return this.#hasFailed || (this.#underWay === 0 && this.#asked === 0 && this.#changes.length === 0);
   }
 
-  #commit(): void {
-    if (this.#hasFailed || this.#underWay >= maxUnderWay || this.#changes.length === 0) return;
+  #commit(most = maxUnderWay): void {
+    if (this.#hasFailed || this.#underWay >= most || this.#changes.length === 0) return;
     const changes = this.#changes;
     const batch = this.#batch;
     this.#changes = [];
