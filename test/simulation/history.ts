@@ -1,5 +1,5 @@
 // What was promised to whom, and whether it was kept: checked while it happens, and at the end.
-import { isSettled, type Outcome, type TaskStatus } from "zerotask-core";
+import { isSettled, type Outcome } from "zerotask-core";
 import type { StoreChange, StoredTask } from "../../packages/broker/src/state/stored-task.ts";
 import type { Disk } from "./disk.ts";
 
@@ -28,8 +28,15 @@ export class History {
   readonly #told = new Map<string, string>();
   /** Attempts that this run of the broker has assigned. */
   #assigned = new Set<string>();
+  /** When the records of settled tasks may go. */
+  readonly #forgetAt = new Map<string, number>();
+  readonly #now: () => number;
   #brokerRuns = 0;
   #violation: Violation | undefined;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   /** The disk that acknowledged tasks have to be on. */
   watch(disk: Disk): void {
@@ -66,6 +73,7 @@ export class History {
 
   onChange(change: StoreChange, before: StoredTask | undefined): void {
     if (change.type !== "settle" || before === undefined) return;
+    if (!isSettled(before.status)) this.#forgetAt.set(change.id, change.forgetAt);
     if (isSettled(before.status)) {
       this.fail(`${change.id} was ${before.status}, and was settled again as ${change.status}`);
     }
@@ -82,16 +90,27 @@ export class History {
   /** Promise 1: an acknowledged task exists until it is settled and its record expires. */
   checkAcknowledged(): void {
     for (const id of this.#acknowledged) {
-      if (this.#disk?.get(id) === undefined) this.fail(`${id} was acknowledged, and is not on disk`);
+      if (this.#disk?.get(id) === undefined && !this.#isExpired(id)) {
+        this.fail(`${id} was acknowledged, and is not on disk`);
+      }
     }
   }
 
   /** Everything was healed and had its time: what was acknowledged must have come to an end. */
   checkSettled(): void {
     for (const id of this.#acknowledged) {
-      const status = this.#disk?.get(id)?.status ?? "gone";
-      if (!isSettled(status as TaskStatus)) this.fail(`${id} was acknowledged, and is still ${status}`);
+      if (!this.isOver(id)) this.fail(`${id} was acknowledged, and is still ${this.#disk?.get(id)?.status}`);
     }
+  }
+
+  /** Whether a task is settled, or was and its record has expired. */
+  isOver(id: string): boolean {
+    const status = this.#disk?.get(id)?.status;
+    return status === undefined ? this.#isExpired(id) : isSettled(status);
+  }
+
+  #isExpired(id: string): boolean {
+    return (this.#forgetAt.get(id) ?? Number.POSITIVE_INFINITY) <= this.#now();
   }
 
   #onUp(connection: number, { method, id, params }: Message): void {

@@ -38,10 +38,11 @@ export interface Report {
 export class World {
   readonly #seed: number;
   readonly #simulator: Simulator;
-  readonly #history = new History();
+  readonly #history: History;
   readonly #network: Network;
   readonly #disk: Disk;
   #broker: Part<Broker> | undefined;
+  #stopping: SimulatedProcess | undefined;
   #nodes: Part<Node>[] = [];
   #clients: ClientPart[] = [];
   #processes = 0;
@@ -54,6 +55,7 @@ export class World {
   constructor(seed: number) {
     this.#seed = seed;
     this.#simulator = new Simulator(seed);
+    this.#history = new History(() => this.#simulator.now);
     this.#network = new Network(this.#simulator, this.#history);
     this.#disk = new Disk(this.#simulator, this.#history);
     this.#history.watch(this.#disk);
@@ -109,7 +111,7 @@ export class World {
   #isDone(): boolean {
     if (this.#workload.open.length > 0) return false;
     for (const id of this.#history.acknowledged) {
-      if (this.#disk.get(id)?.settledAt === undefined) return false;
+      if (!this.#history.isOver(id)) return false;
     }
     return true;
   }
@@ -254,9 +256,14 @@ export class World {
   }
 
   #killBroker(): void {
-    if (this.#broker === undefined) return;
-    const { process } = this.#broker;
-    this.#broker = undefined;
+    if (this.#broker !== undefined) this.#end(this.#broker.process);
+    if (this.#stopping !== undefined) this.#end(this.#stopping);
+  }
+
+  /** The broker's process is gone. */
+  #end(process: SimulatedProcess): void {
+    if (this.#broker?.process === process) this.#broker = undefined;
+    if (this.#stopping === process) this.#stopping = undefined;
     process.kill();
     this.#disk.onKilled(process);
     this.#network.cutOff(process, 20);
@@ -267,13 +274,13 @@ export class World {
     if (this.#broker === undefined) return;
     const { instance, process } = this.#broker;
     this.#broker = undefined;
+    this.#stopping = process;
     const begin = this.#simulator.elapsed;
     void instance.stop().then(() => {
+      if (!process.isAlive) return;
       const took = this.#simulator.elapsed - begin;
       if (took > mostStopMs) this.#history.fail(`the broker took ${took} ms to stop`);
-      process.kill();
-      this.#disk.onKilled(process);
-      this.#network.cutOff(process, 20);
+      this.#end(process);
       this.#restartBroker();
     });
   }
@@ -285,8 +292,9 @@ export class World {
     void instance.stop().then(() => this.#killNode(process));
   }
 
+  /** One at a time: the disk is locked by the one that is about to stop, too. */
   #restartBroker(): void {
-    if (this.#broker === undefined) this.#startBroker();
+    if (this.#broker === undefined && this.#stopping === undefined) this.#startBroker();
   }
 
   #killNode(process: SimulatedProcess): void {
