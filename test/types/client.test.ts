@@ -114,6 +114,6 @@ it("types what can be asked of a task", () => {
     // @ts-expect-error either fails or waits
     later.$with({ whenBusy: true });
     // @ts-expect-error no option at all
-    later.$with({ priority: 1 });
+    later.$with({ importance: 1 });
   });
 });

@@ -1,6 +1,7 @@
 // What callers catch: one class where a caller would act differently, and how each crosses the wire.
 import { ErrorCode } from "./protocol/error-codes.ts";
 import { type ErrorObject, errorObject } from "./protocol/messages.ts";
+import { type Span, spanOption } from "./protocol/when.ts";
 
 /** Every error that ZeroTask makes of something remote. `code` is the JSON-RPC error code. */
 export class ZeroTaskError extends Error {
@@ -32,6 +33,28 @@ export class TaskFailedError extends ZeroTaskError {
     super(message, ErrorCode.TaskFailed, remote.data);
     this.remoteName = remote.name ?? "Error";
     this.remoteStack = remote.stack;
+  }
+}
+
+/**
+ * Thrown by a handler: run this task again, later. That is no failure, and does not count as one; how often it may be
+ * asked for, `maxRetries` tells.
+ */
+export class RetryError extends ZeroTaskError {
+  override readonly name = "RetryError";
+  readonly delayMs: number;
+
+  /**
+   * @param options.delay when: milliseconds, or words such as `"30s"`. @default 0
+   * @throws OptionError when `delay` is no span
+   */
+  constructor({
+    delay = 0,
+    message = "The task asks to be run again",
+  }: { delay?: Span; message?: string } = {}) {
+    const delayMs = spanOption("delay", delay);
+    super(message, ErrorCode.RunAgain, { delay_ms: delayMs });
+    this.delayMs = delayMs;
   }
 }
 
@@ -147,9 +170,10 @@ function readFailure(data: unknown): { name?: string; stack?: string; data?: unk
 
 /**
  * Makes the wire's error of whatever a handler threw: `data = {name, message, stack?, data?}`.
- * Only an `InvalidParamsError` keeps its own code; anything else a handler throws is its failure.
+ * Only an `InvalidParamsError` and a `RetryError` keep their own codes; anything else a handler throws is its failure.
  */
 export function errorToWire(thrown: unknown): ErrorObject {
+  if (thrown instanceof RetryError) return errorObject(thrown.code, thrown.message, thrown.data);
   if (thrown instanceof InvalidParamsError) return errorObject(thrown.code, thrown.message, thrown.data);
   if (!(thrown instanceof Error)) {
     const message = typeof thrown === "string" ? thrown : `A handler threw ${typeof thrown}, not an Error`;

@@ -13,12 +13,12 @@ import {
   type Logger,
   type MethodDescription,
   notification,
-  optionsToWire,
   PROTOCOL_VERSION,
   Push,
   type Runtime,
   TaskStatus,
   type Timer,
+  traitsToWire,
 } from "zerotask-core";
 import type { Assignment } from "./state/node-state.ts";
 
@@ -48,7 +48,7 @@ export interface BrokerLinkHandlers {
 }
 
 function describeMethod({ name, params, ...options }: MethodDescription): object {
-  return { name, ...(params !== undefined && { params }), ...optionsToWire(options) };
+  return { name, ...(params !== undefined && { params }), ...traitsToWire(options) };
 }
 
 export class BrokerLink {

@@ -6,11 +6,11 @@ import {
   isBrokerTask,
   isReservedMethod,
   type MethodDescription,
+  type MethodTraits,
   OptionError,
   type Outcome,
-  type RunOptions,
   respond,
-  runOptionsFromWire,
+  traitsFromWire,
 } from "zerotask-core";
 import { heldAttempt, isFree, readAttempt } from "./attempts.ts";
 import { busy, type Command, checkId, type ParamReader, Refusal } from "./command.ts";
@@ -225,13 +225,13 @@ function readMethods(read: ParamReader): MethodDescription[] {
         `A node can't serve rpc.*, zerotask.* or broker.*, got ${describe(name)}`,
       );
     }
-    return { name, ...(params !== undefined && { params }), ...readRunOptions(options) };
+    return { name, ...(params !== undefined && { params }), ...readTraits(options) };
   });
 }
 
-function readRunOptions(wire: { readonly [name: string]: unknown }): RunOptions {
+function readTraits(wire: { readonly [name: string]: unknown }): MethodTraits {
   try {
-    return runOptionsFromWire(wire);
+    return traitsFromWire(wire);
   } catch (error) {
     if (error instanceof OptionError) throw new Refusal(ErrorCode.InvalidParams, error.message);
     throw error;

@@ -9,6 +9,8 @@ export const ErrorCode = {
   InternalError: -32603,
   /** The handler failed; `data` holds what it threw. */
   TaskFailed: -32000,
+  /** The handler asks to be run again: `data = {delay_ms}`. Never the outcome of a task. */
+  RunAgain: -32001,
   InvalidClientId: -32010,
   InvalidTaskId: -32020,
   /** Conflicts with a schedule or key that exists. */

@@ -12,6 +12,18 @@ export const BrokerMethod = {
   ClientTaskWait: "zerotask.broker.client_task_wait",
   ClientTaskGet: "zerotask.broker.client_task_get",
   ClientTaskStop: "zerotask.broker.client_task_stop",
+  ClientTaskPosition: "zerotask.broker.client_task_position",
+  FailedList: "zerotask.broker.failed_list",
+  FailedRetry: "zerotask.broker.failed_retry",
+  FailedRetryAll: "zerotask.broker.failed_retry_all",
+  ScheduleSet: "zerotask.broker.schedule_set",
+  ScheduleRemove: "zerotask.broker.schedule_remove",
+  ScheduleList: "zerotask.broker.schedule_list",
+  SchedulePause: "zerotask.broker.schedule_pause",
+  ScheduleResume: "zerotask.broker.schedule_resume",
+  ScheduleRun: "zerotask.broker.schedule_run",
+  LimitsSet: "zerotask.broker.limits_set",
+  LimitsList: "zerotask.broker.limits_list",
   NodeConnect: "zerotask.broker.node_connect",
   NodeHeartbeat: "zerotask.broker.node_heartbeat",
   NodeDisconnect: "zerotask.broker.node_disconnect",
@@ -29,6 +41,8 @@ export const Push = {
   TaskSettled: "zerotask.client.task_settled",
   /** `{id}`: give up the attempt `<task_id>#<attempt>`; its answer would be refused. */
   TaskAbort: "zerotask.node.task_abort",
+  /** `{method, params}`, a request: which instance of a singleton these params name. */
+  NameInstance: "zerotask.node.name_instance",
   /** No meaning: sending it shows the broker whether the peer is still there. */
   Ping: "zerotask.ping",
 } as const;

@@ -1,8 +1,8 @@
 // The OpenRPC document that `rpc.discover` answers with (OpenRPC 1.3.2).
-import type { RunOptions } from "./task-options.ts";
+import type { MethodTraits } from "./method-options.ts";
 
 /** A method as a node or broker tells of it. */
-export interface MethodDescription extends RunOptions {
+export interface MethodDescription extends MethodTraits {
   readonly name: string;
   /** Names of its parameters, in order, where the handler declared them. */
   readonly params?: readonly string[];

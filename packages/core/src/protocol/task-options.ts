@@ -1,5 +1,15 @@
 // What can be asked of a task beside its method and params: checked once for options and for the wire alike.
-import { knownOptions, milliseconds, nonNegativeInteger, OptionError, positiveInteger } from "../options.ts";
+import { milliseconds, nonNegativeInteger, OptionError, positiveInteger } from "../options.ts";
+import {
+  booleanOption,
+  type Entries,
+  integerFrom,
+  nameOption,
+  numberFrom,
+  OptionTable,
+  oneOf,
+} from "./option-table.ts";
+import { mostSpanMs, type When, whenOption } from "./when.ts";
 
 /** How long to wait before the next run of a task that failed: `initialMs * factor ** (failures - 1)`, at most `maxMs`. */
 export interface Backoff {
@@ -17,13 +27,15 @@ export interface Backoff {
 export interface RunOptions {
   /** How often it is run again when its handler fails or takes too long. @default 0 */
   readonly retries?: number;
+  /** How often its handler may ask for another run with a `RetryError`. @default 1,000 */
+  readonly maxRetries?: number;
   readonly backoff?: Partial<Backoff>;
   /** How long one run may take: then the handler's signal fires, and the outcome is `TaskExpiredError`. @default no bound */
   readonly timeoutMs?: number;
 }
 
-/** How one task is submitted. */
-export interface SubmitOptions extends RunOptions {
+/** What is the same for the options of a submission and for the wire. */
+interface CommonOptions extends RunOptions {
   /** How safe it has to be before it is acknowledged. @default "disk" for submitted tasks, "memory" for calls */
   readonly durability?: "memory" | "disk";
   /** How long it may wait for its first run: then the outcome is `TaskExpiredError`. @default no bound */
@@ -33,10 +45,35 @@ export interface SubmitOptions extends RunOptions {
    * can. 1 to 100 visible ASCII characters without "#".
    */
   readonly idempotencyKey?: string;
+  /**
+   * Higher runs first, from -100 to 100; among equals, what was due first. One level more counts as much as having
+   * waited a minute longer, so that nothing waits for ever. @default 0
+   */
+  readonly priority?: number;
+  /**
+   * Groups of one method take turns, however much each has queued: 1 to 200 characters. What has none is a group of
+   * its own.
+   */
+  readonly group?: string;
+  /**
+   * Joins a batch: while a task of the same name (or, for `true`, of the same method and params) has not begun, no
+   * second one is made; while one runs, one more waits. At most one of them runs at a time.
+   */
+  readonly batch?: true | string;
+}
+
+/** How one task is submitted. */
+export interface SubmitOptions extends CommonOptions {
+  /** When it is to run, at the earliest. Until then it is `SCHEDULED`. @default "now" */
+  readonly at?: When;
 }
 
 /** What a submission on the wire can say, with its names there. */
-export interface WireOptions extends SubmitOptions {
+export interface WireOptions extends CommonOptions {
+  /** When it is to run by the broker's clock, in milliseconds since the epoch. */
+  readonly at?: number;
+  /** How long from now it is to run. */
+  readonly delayMs?: number;
   /** Push `task_settled` to the owner. */
   readonly notify?: boolean;
   /** Keep no outcome. */
@@ -44,121 +81,74 @@ export interface WireOptions extends SubmitOptions {
 }
 
 export const defaultBackoff: Backoff = { initialMs: 1_000, factor: 2, maxMs: 300_000, jitter: 0.5 };
+export const defaultMaxRetries = 1_000;
 
-type Check = (option: string, value: never) => unknown;
+const mostPriority = 100;
 
-const backoffChecks: { readonly [Name in keyof Backoff]: Check } = {
+/** A priority. @throws OptionError */
+export const priorityOption: (option: string, value: unknown) => void = integerFrom(
+  -mostPriority,
+  mostPriority,
+);
+/** The name of a group, or of what there is one of. @throws OptionError */
+export const groupOption: (option: string, value: unknown) => void = nameOption(200);
+
+const backoffTable = new OptionTable<Backoff>("option of backoff", {
   initialMs: milliseconds,
-  factor: (option, value) => numberFrom(option, value, 1, 100),
+  factor: numberFrom(1, 100),
   maxMs: milliseconds,
-  jitter: (option, value) => numberFrom(option, value, 0, 1),
-};
+  jitter: numberFrom(0, 1),
+});
 
-const runChecks: { readonly [Name in keyof RunOptions]-?: Check } = {
+/** The entries of `RunOptions`, for the tables of all that can be told how a task is run. */
+export const runEntries: Entries<RunOptions> = {
   retries: nonNegativeInteger,
-  backoff: checkBackoff,
+  maxRetries: nonNegativeInteger,
+  backoff: backoffTable,
   timeoutMs: positiveInteger,
 };
 
-const submitChecks: { readonly [Name in keyof SubmitOptions]-?: Check } = {
-  ...runChecks,
-  durability: checkDurability,
+const commonEntries = {
+  ...runEntries,
+  durability: oneOf("memory", "disk"),
   expiresMs: positiveInteger,
   idempotencyKey: checkKey,
+  priority: priorityOption,
+  group: groupOption,
+  batch: checkBatch,
 };
 
-const wireChecks: { readonly [Name in keyof WireOptions]-?: Check } = {
-  ...submitChecks,
-  notify: checkBoolean,
-  discard: checkBoolean,
-};
+const submitTable = new OptionTable<SubmitOptions>("option of a task", {
+  ...commonEntries,
+  at: whenOption,
+});
 
-export const runOptionNames: readonly string[] = Object.keys(runChecks);
-export const submitOptionNames: readonly string[] = Object.keys(submitChecks);
+const wireTable = new OptionTable<WireOptions>("option of a task", {
+  ...commonEntries,
+  at: numberFrom(0, 8.64e15),
+  delayMs: numberFrom(0, mostSpanMs),
+  notify: booleanOption,
+  discard: booleanOption,
+});
 
-interface WireName {
-  readonly name: string;
-  readonly check: Check;
-}
-
-const runWireNames = wireNames(runChecks);
-const taskWireNames = wireNames(wireChecks);
-const backoffWireNames = wireNames(backoffChecks);
+export const submitOptionNames: readonly string[] = submitTable.names;
 
 /** @throws OptionError for a value out of range; names that are no submit options are passed over */
 export function checkSubmitOptions(options: SubmitOptions): void {
-  for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined) submitChecks[name as keyof SubmitOptions]?.(name, value as never);
-  }
-}
-
-/** @throws OptionError for an unknown name, or a value out of range */
-export function runOptionsFromWire(wire: { readonly [name: string]: unknown }): RunOptions {
-  return fromWire(wire, runWireNames, "option of a method");
+  submitTable.check(options);
 }
 
 /** @throws OptionError for an unknown name, or a value out of range */
 export function wireOptionsFromWire(wire: { readonly [name: string]: unknown }): WireOptions {
-  return fromWire(wire, taskWireNames, "option of a task");
+  return wireTable.fromWire(wire);
 }
 
 /** With names as they are on the wire: `timeout_ms`. What is not set is left out. */
-export function optionsToWire(options: WireOptions): { readonly [name: string]: unknown } {
-  const wire: { [name: string]: unknown } = {};
-  for (const [wireName, { name }] of taskWireNames) {
-    const value = options[name as keyof WireOptions];
-    if (value !== undefined) wire[wireName] = name === "backoff" ? backoffToWire(value as object) : value;
-  }
-  return wire;
-}
-
-function wireNames(checks: { readonly [name: string]: Check }): ReadonlyMap<string, WireName> {
-  const toWireName = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  return new Map(Object.entries(checks).map(([name, check]) => [toWireName(name), { name, check }]));
-}
-
-function fromWire(
-  wire: { readonly [name: string]: unknown },
-  names: ReadonlyMap<string, WireName>,
-  what: string,
-): object {
-  const options: { [name: string]: unknown } = {};
-  for (const wireName of Object.keys(wire)) {
-    const known = names.get(wireName);
-    if (known === undefined) throw new OptionError(what, `one of ${[...names.keys()].join(", ")}`, wireName);
-    const value = wire[wireName];
-    if (value === undefined || value === null) continue;
-    const read = wireName === "backoff" ? backoffFromWire(value) : value;
-    known.check(wireName, read as never);
-    options[known.name] = read;
-  }
-  return options;
-}
-
-function backoffFromWire(value: unknown): object {
-  if (typeof value !== "object" || value === null) throw new OptionError("backoff", "an object", value);
-  return fromWire(value as { [name: string]: unknown }, backoffWireNames, "option of backoff");
-}
-
-function backoffToWire(backoff: object): object {
-  const wire: { [name: string]: unknown } = {};
-  for (const [wireName, { name }] of backoffWireNames) {
-    const value = backoff[name as keyof typeof backoff];
-    if (value !== undefined) wire[wireName] = value;
-  }
-  return wire;
-}
-
-function checkBackoff(option: string, value: unknown): void {
-  if (typeof value !== "object" || value === null) throw new OptionError(option, "an object", value);
-  knownOptions(option, value, Object.keys(backoffChecks));
-  for (const [name, item] of Object.entries(value)) {
-    if (item !== undefined) backoffChecks[name as keyof Backoff](`${option}.${name}`, item as never);
-  }
-}
-
-function checkDurability(option: string, value: unknown): void {
-  if (value !== "memory" && value !== "disk") throw new OptionError(option, '"memory" or "disk"', value);
+export function optionsToWire(options: SubmitOptions & Pick<WireOptions, "notify" | "discard">): {
+  readonly [name: string]: unknown;
+} {
+  const { at, ...others } = options;
+  return wireTable.toWire(at === undefined ? others : { ...others, ...whenOption("at", at) });
 }
 
 function checkKey(option: string, value: unknown): void {
@@ -167,12 +157,9 @@ function checkKey(option: string, value: unknown): void {
   }
 }
 
-function checkBoolean(option: string, value: unknown): void {
-  if (typeof value !== "boolean") throw new OptionError(option, "true or false", value);
-}
-
-function numberFrom(option: string, value: unknown, least: number, most: number): void {
-  if (typeof value !== "number" || !(value >= least && value <= most)) {
-    throw new OptionError(option, `a number from ${least} to ${most}`, value);
+function checkBatch(option: string, value: unknown): void {
+  if (value === true) return;
+  if (typeof value !== "string" || value.length < 1 || value.length > 200) {
+    throw new OptionError(option, "true or a string of 1 to 200 characters", value);
   }
 }

@@ -1,0 +1,39 @@
+// Schedules as they are on the wire: what is run again and again, and how that goes.
+import type { Params } from "./messages.ts";
+
+/** What becomes of runs whose time went by while they could not be made. */
+export type Missed = "skip" | "once" | "all";
+
+/** What `schedule_set` takes: either `every_ms` or `cron`. */
+export interface WireSchedule {
+  readonly name: string;
+  readonly method: string;
+  readonly params?: Params;
+  /** How long after the end of a run, or with `from_start` after its start, the next one begins. */
+  readonly every_ms?: number;
+  readonly from_start?: boolean;
+  /** A cron expression of 5, 6 (with seconds) or 7 (with years) fields, and the IANA zone whose clock it goes by. */
+  readonly cron?: string;
+  /** @default "UTC" */
+  readonly time_zone?: string;
+  /** @default 0 */
+  readonly priority?: number;
+  readonly group?: string;
+  /** @default "once" */
+  readonly missed?: Missed;
+}
+
+/** What `schedule_list` tells of each. Times are milliseconds since the epoch. */
+export interface WireScheduleState extends WireSchedule {
+  readonly paused: boolean;
+  /** When the next run is due; `null` while that is not known: paused, or until the run ends. */
+  readonly next_at: number | null;
+  /** How many runs were made, and the task of the last one. */
+  readonly runs: number;
+  readonly task_id: string | null;
+  /** Whether that task is settled, and how. */
+  readonly running: boolean;
+  readonly last_status: string | null;
+  readonly last_start: number | null;
+  readonly last_end: number | null;
+}
