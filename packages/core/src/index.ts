@@ -31,10 +31,12 @@ export {
   type Transport,
   zeromqTransport,
 } from "./socket/transport.ts";
+export type { Batch, BatchHandler, PerCall, Results } from "./task/batch-typing.ts";
 export { current, type TaskContext } from "./task/current.ts";
 export { Dispatcher, encodeResponse, type HandlerOptions } from "./task/dispatcher.ts";
 export type { Handler } from "./task/handler.ts";
 export type { TaskOptions } from "./task/mark.ts";
 export { addModule, type LoadOptions, loadModules } from "./task/modules.ts";
 export { type Task, task } from "./task/task.ts";
+export type { BatchOptions, NameInstance, SingletonOptions, TraitOptions } from "./task/traits.ts";
 export type { MethodsOf } from "./task/typing.ts";

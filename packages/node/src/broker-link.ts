@@ -6,16 +6,22 @@ import {
   type Entry,
   ErrorCode,
   errorObject,
+  errorToWire,
   every,
   failure,
   isLongerThan,
   Link,
   type Logger,
   type MethodDescription,
+  MethodNotFoundError,
   notification,
+  type Params,
   PROTOCOL_VERSION,
   Push,
+  type Request,
+  type Response,
   type Runtime,
+  success,
   TaskStatus,
   type Timer,
   traitsToWire,
@@ -43,6 +49,8 @@ export interface BrokerLinkHandlers {
   running(): readonly string[];
   onAssigned(assignment: Assignment): void;
   onAborted(id: string): void;
+  /** Which instance of a singleton is meant. May throw. */
+  nameInstance(method: string, params: Params | undefined): string;
   onWelcome(): void;
   onLost(): void;
 }
@@ -91,7 +99,7 @@ export class BrokerLink {
 
   /** Sends the answer to an attempt, now or when the broker is back and still wants it. */
   answer(id: string, text: string): void {
-    const sendable = isLongerThan(text, this.#maxMessageBytes) ? this.#tooLarge(id, text) : text;
+    const sendable = this.#sendable(id, text);
     if (!this.#link.send(sendable)) this.#unsent.set(id, sendable);
   }
 
@@ -114,7 +122,8 @@ export class BrokerLink {
     this.#link.close();
   }
 
-  #tooLarge(id: string, text: string): string {
+  #sendable(id: string, text: string): string {
+    if (!isLongerThan(text, this.#maxMessageBytes)) return text;
     const expected = `Expected a result of at most ${this.#maxMessageBytes} bytes`;
     const message = `${expected}, got ${Buffer.byteLength(text)}`;
     return JSON.stringify(failure(id, errorObject(ErrorCode.TooLarge, message)));
@@ -167,12 +176,27 @@ export class BrokerLink {
     for (const entry of entries) {
       if (entry.kind !== "request") continue;
       const { request } = entry;
-      if (typeof request.id === "string") {
+      if (request.method === Push.NameInstance) this.#nameInstance(request);
+      else if (typeof request.id === "string") {
         this.#handlers.onAssigned({ link: this.#options.number, id: request.id, request });
       } else if (request.method === Push.TaskAbort) {
         const { id } = request.params as { id: string };
         this.#handlers.onAborted(id);
       }
     }
+  }
+
+  /** Answers at once. A broker that is lost meanwhile asks somebody else, or again. */
+  #nameInstance({ id, params }: Request): void {
+    if (typeof id !== "string") return;
+    const { method, params: given } = params as { method: string; params?: Params };
+    let answer: Response;
+    try {
+      answer = success(id, { name: this.#handlers.nameInstance(method, given) });
+    } catch (error) {
+      const isUnknown = error instanceof MethodNotFoundError;
+      answer = failure(id, isUnknown ? errorObject(error.code, error.message) : errorToWire(error));
+    }
+    this.#link.send(this.#sendable(id, JSON.stringify(answer)));
   }
 }

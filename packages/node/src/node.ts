@@ -52,13 +52,14 @@ export class Node {
       throw new OptionError("endpoint", "a broker that was not added yet", endpoint);
     }
     const number = this.#links.length;
-    const { slots, dial, logger, runtime } = this.#options;
+    const { slots, dial, dispatcher, logger, runtime } = this.#options;
     const link = new BrokerLink(
       { number, endpoint, slots, dial, logger, runtime, methods: () => this.#served() },
       {
         running: () => this.#state.runningOf(number),
         onAssigned: (assignment) => this.#handle({ type: "assigned", assignment }),
         onAborted: (id) => this.#handle({ type: "aborted", link: number, id }),
+        nameInstance: (method, params) => dispatcher.instanceOf(method, params),
         onLost: () => this.#handle({ type: "lost", link: number }),
         onWelcome: () => {
           this.#handle({ type: "welcomed", link: number });
@@ -94,6 +95,8 @@ export class Node {
 
   async #drain(): Promise<void> {
     this.#handle({ type: "drain" });
+    // Nothing more will come for it to wait for.
+    this.#options.dispatcher.flush();
     if (this.#state.runningCount > 0) {
       await new Promise<void>((resolve) => {
         const timer = this.#options.runtime.after(this.#options.drainMs, resolve);
@@ -168,7 +171,8 @@ export class Node {
       if (this.#runs.size > 0) this.#runs.delete(assignment);
       if (response !== undefined) this.#handle({ type: "ended", assignment, response });
     };
-    this.#options.dispatcher.dispatch(assignment.request, onEnd, () => this.#contextOf(assignment));
+    const { dispatcher, runtime } = this.#options;
+    dispatcher.dispatch(assignment.request, onEnd, () => this.#contextOf(assignment), runtime);
   }
 
   /** Made for the handlers that ask for it: most don't. */

@@ -1,8 +1,7 @@
 // Maps methods to handlers, and a JSON-RPC request to its response. Built on jayson.Server, whose traps end here.
 import jayson from "jayson";
-import { errorToWire, InvalidParamsError } from "../errors.ts";
+import { errorToWire, MethodNotFoundError } from "../errors.ts";
 import { OptionError } from "../options.ts";
-import { describe } from "../protocol/decode.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import {
   errorObject,
@@ -14,12 +13,15 @@ import {
 } from "../protocol/messages.ts";
 import { isReservedMethod } from "../protocol/methods.ts";
 import type { MethodDescription } from "../protocol/openrpc.ts";
-import { checkSubmitOptions, type RunOptions } from "../protocol/task-options.ts";
+import { type Runtime, systemRuntime } from "../runtime.ts";
+import { type Callback, positions, run } from "./calling.ts";
+import { Collector } from "./collector.ts";
 import { enter, leave, type TaskContext } from "./current.ts";
 import type { Handler } from "./handler.ts";
 import { taskMethods } from "./mark.ts";
+import { type AnyTraitOptions, instanceName, readTraits } from "./traits.ts";
 
-export interface HandlerOptions extends RunOptions {
+export interface HandlerOptions extends AnyTraitOptions {
   /** Parameter names in order. */
   readonly params?: readonly string[];
 }
@@ -27,9 +29,17 @@ export interface HandlerOptions extends RunOptions {
 interface Registered {
   readonly method: jayson.MethodLike;
   readonly description: MethodDescription;
+  /** Where it is a batch handler. */
+  readonly collector: Collector | undefined;
+  /** Where it is a singleton by its params. */
+  readonly nameInstance: Handler | undefined;
 }
 
-type JaysonCallback = (error: unknown, result?: unknown) => void;
+/** What jayson passes on to methods that take many calls in one run. */
+interface Host {
+  readonly context: (() => TaskContext) | undefined;
+  readonly runtime: Runtime;
+}
 
 const instanceKey = Symbol.for("zerotask.dispatcher");
 const maxNameLength = 256;
@@ -56,7 +66,8 @@ export class Dispatcher {
   /**
    * Serves `handler` as `name`. It is called by position; params by name reach it in the order of
    * `options.params`, or else as one object.
-   * @throws OptionError when the name is empty, reserved (`rpc.*`, `zerotask.*`) or already taken
+   * @throws OptionError when the name is empty, reserved (`rpc.*`, `zerotask.*`) or already taken, or an option is
+   * unknown, out of range, or makes no sense beside another
    */
   add(name: string, handler: Handler, options: HandlerOptions = {}): void {
     if (typeof name !== "string" || name === "" || name.length > maxNameLength) {
@@ -65,12 +76,13 @@ export class Dispatcher {
     if (isReservedMethod(name)) throw new OptionError("name", "outside of rpc.* and zerotask.*", name);
     if (typeof handler !== "function") throw new OptionError("handler", "a function", handler);
     if (this.#methods.has(name)) throw new OptionError("name", "a name that is not registered yet", name);
-    checkSubmitOptions(options);
     const { params } = options;
-    const serve = (given: Params | undefined, callback: JaysonCallback): void =>
-      run(handler, given, params, callback);
-    const method = new jayson.Method(serve as jayson.MethodHandler);
-    this.#methods.set(name, { method, description: { name, ...options } });
+    if (params !== undefined) checkParamNames(params);
+    const { traits, nameInstance } = readTraits(options, ["params"]);
+    const collector = traits.batch && new Collector(name, handler, traits.batch);
+    const method = collector ? collecting(collector, params) : running(handler, params);
+    const description = { name, ...(params !== undefined && { params }), ...traits };
+    this.#methods.set(name, { method, description, collector, nameInstance });
   }
 
   /** Serves every `@task` method of `object`; `this` is the object. Returns their names. */
@@ -93,11 +105,13 @@ export class Dispatcher {
    * Runs one request. `done` gets its response, or `undefined` for a notification; it is called once,
    * and at once where the handler returned no promise. Never throws.
    * @param context makes what the handler gets from `current()`. @default none: `current()` throws
+   * @param runtime whose timers tell a batch handler's calls how long to wait for others
    */
   dispatch(
     request: Request,
     done: (response: Response | undefined) => void,
     context?: () => TaskContext,
+    runtime: Runtime = systemRuntime,
   ): void {
     // jayson takes a null id for a notification.
     if (request.id === null) {
@@ -105,17 +119,39 @@ export class Dispatcher {
         { ...request, id: 0 },
         (response) => done(response && { ...response, id: null }),
         context,
+        runtime,
       );
       return;
     }
     const outer = enter(context);
     try {
-      this.#server.call(request as jayson.JSONRPCRequest, {}, (error: unknown, response: unknown) => {
+      const host: Host = { context, runtime };
+      this.#server.call(request as jayson.JSONRPCRequest, host, (error: unknown, response: unknown) => {
         done((error ?? response ?? undefined) as Response | undefined);
       });
     } finally {
       leave(outer);
     }
+  }
+
+  /** Runs at once what batch handlers have collected. */
+  flush(): void {
+    for (const { collector } of this.#methods.values()) collector?.flush();
+  }
+
+  /**
+   * Which instance of a singleton these params are for.
+   * @throws MethodNotFoundError when nobody serves the method, or it is no singleton by its params
+   * @throws OptionError when what the method's `singleton` option returns is no string of 1 to 200 characters
+   */
+  instanceOf(method: string, params: Params | undefined): string {
+    const registered = this.#methods.get(method);
+    if (registered?.nameInstance === undefined) {
+      const expected = "Expected a method that is a singleton by its params";
+      throw new MethodNotFoundError(`${expected}, got ${method}`, ErrorCode.MethodNotFound);
+    }
+    const { nameInstance, description } = registered;
+    return instanceName(method, nameInstance(...positions(params, description.params)));
   }
 
   /** jayson answers "Method not found" for `undefined`, though its types don't tell. */
@@ -124,47 +160,30 @@ export class Dispatcher {
   }
 }
 
-function run(
-  handler: Handler,
-  given: Params | undefined,
-  names: readonly string[] | undefined,
-  callback: JaysonCallback,
-): void {
-  let result: unknown;
-  let promise: PromiseLike<unknown> | undefined;
-  try {
-    result = handler(...positions(given, names));
-    if (isThenable(result)) promise = result;
-  } catch (error) {
-    callback(errorToWire(error));
-    return;
-  }
-  if (promise === undefined) callback(null, result);
-  else
-    Promise.resolve(promise).then(
-      (value) => callback(null, value),
-      (error) => callback(errorToWire(error)),
-    );
+function running(handler: Handler, names: readonly string[] | undefined): jayson.Method {
+  const serve = (given: Params | undefined, callback: Callback): void => run(handler, given, names, callback);
+  return new jayson.Method(serve as jayson.MethodHandler);
 }
 
-function positions(given: Params | undefined, names: readonly string[] | undefined): readonly unknown[] {
-  if (given === undefined) return [];
-  if (Array.isArray(given)) return given;
-  if (names === undefined) return [given];
-  for (const name of Object.keys(given)) {
-    if (!names.includes(name)) {
-      throw new InvalidParamsError(`Expected the params ${names.join(", ")}, got ${describe(name)}`);
+function collecting(collector: Collector, names: readonly string[] | undefined): jayson.Method {
+  const serve = (given: Params | undefined, { context, runtime }: Host, callback: Callback): void => {
+    let params: readonly unknown[];
+    try {
+      params = positions(given, names);
+    } catch (error) {
+      callback(errorToWire(error));
+      return;
     }
-  }
-  const named = given as { readonly [name: string]: unknown };
-  return names.map((name) => (Object.hasOwn(named, name) ? named[name] : undefined));
+    collector.add(params, callback, runtime, context?.().signal);
+  };
+  return new jayson.Method(serve as jayson.MethodHandlerContext, { useContext: true });
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    ((typeof value === "object" && value !== null) || typeof value === "function") &&
-    typeof (value as { then?: unknown }).then === "function"
-  );
+function checkParamNames(names: unknown): void {
+  const isNames = Array.isArray(names) && names.every((name) => typeof name === "string" && name !== "");
+  if (!isNames || new Set(names).size < names.length) {
+    throw new OptionError("params", "an array of the names of the params", names);
+  }
 }
 
 /** The JSON of a response. A result that JSON can't hold becomes the task's failure, not a lost answer. */

@@ -1,8 +1,11 @@
 // `task`: names a function or method, so that nodes can serve it and clients can be typed by it.
-import { OptionError } from "../options.ts";
+import { knownOptions, OptionError } from "../options.ts";
+import { traitNames } from "../protocol/method-options.ts";
+import type { AsBatch, BatchHandler, CallOf, IsBatch } from "./batch-typing.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Handler } from "./handler.ts";
 import { markMethod, type TaskOptions } from "./mark.ts";
+import type { BatchOptions } from "./traits.ts";
 
 /** Only in types: the name that a task's function goes by. */
 declare const taskName: unique symbol;
@@ -13,19 +16,51 @@ export type Task<Name extends string, Fn extends Handler> = Fn & { readonly [tas
 /** The name in a `Task`'s type. */
 export type NameOf<T> = T extends { readonly [taskName]: infer Name } ? Name : never;
 
-type MethodDecorator = <T extends Handler>(method: T, context: ClassMethodDecoratorContext) => void;
+type MethodDecorator = <T extends Handler>(
+  method: T & Single<T>,
+  context: ClassMethodDecoratorContext,
+) => void;
+type BatchMethodDecorator = <T extends BatchHandler>(
+  method: T & Branded<T>,
+  context: ClassMethodDecoratorContext,
+) => void;
 
-/** Serves `handler` as `name`: registers it at once. @throws when the name is taken or reserved */
-export function task<const Name extends string, Fn extends Handler>(name: Name, handler: Fn): Task<Name, Fn>;
-/** Serves `handler` as `options.name`. */
+/** A handler that takes a `Batch` needs the option `batch`: without it, it would be given the params of one call. */
+type Single<Fn> = IsBatch<Fn> extends true ? never : unknown;
+/** The items of its array are the params of calls. */
+type Many<Fn> = [CallOf<Fn>] extends [never] ? never : unknown;
+/** A decorator can't change a method's type: clients know by its param that it is a batch handler. */
+type Branded<Fn> = IsBatch<Fn> extends true ? unknown : never;
+
+interface Unbatched {
+  readonly batch?: never;
+}
+
+interface Batched {
+  readonly batch: BatchOptions;
+}
+
+/** Serves `handler` as `name`: registers it at once. @throws OptionError when the name is taken or reserved */
 export function task<const Name extends string, Fn extends Handler>(
-  options: TaskOptions & { readonly name: Name },
-  handler: Fn,
+  name: Name,
+  handler: Fn & Single<Fn>,
+): Task<Name, Fn>;
+/** Serves a handler that takes many calls in one run, as `options.name`. */
+export function task<const Name extends string, Fn extends BatchHandler>(
+  options: TaskOptions<CallOf<Fn>> & Batched & { readonly name: Name },
+  handler: Fn & Many<Fn>,
+): Task<Name, AsBatch<Fn>>;
+/** Serves `handler` as `options.name`. @throws OptionError also for options that are unknown or out of range */
+export function task<const Name extends string, Fn extends Handler>(
+  options: TaskOptions<Parameters<Fn>> & Unbatched & { readonly name: Name },
+  handler: Fn & Single<Fn>,
 ): Task<Name, Fn>;
 /** Decorates a method: the node that loads the class's module makes one instance of it and serves it. */
-export function task<T extends Handler>(method: T, context: ClassMethodDecoratorContext): void;
+export function task<T extends Handler>(method: T & Single<T>, context: ClassMethodDecoratorContext): void;
+/** Decorates a method that takes a `Batch` of calls in one run. */
+export function task(options: TaskOptions & Batched): BatchMethodDecorator;
 /** Decorates a method, with options. */
-export function task(options: TaskOptions): MethodDecorator;
+export function task(options: TaskOptions & Unbatched): MethodDecorator;
 export function task(first: unknown, ...rest: readonly unknown[]): unknown {
   const [second] = rest;
   if (typeof first === "function") return markMethod(first, second, {});
@@ -40,8 +75,14 @@ export function task(first: unknown, ...rest: readonly unknown[]): unknown {
   return second;
 }
 
+const optionNames = ["name", "params", "dispatcher", ...traitNames];
+
 function readOptions(value: unknown): TaskOptions {
   if (typeof value === "string") return { name: value };
-  if (typeof value === "object" && value !== null) return value as TaskOptions;
+  if (typeof value === "object" && value !== null) {
+    // Here rather than where a method is registered: the stack then leads to the mistake.
+    knownOptions("task", value, optionNames);
+    return value as TaskOptions;
+  }
   throw new OptionError("task", "a name, options or a method to decorate", value);
 }

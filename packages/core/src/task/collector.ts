@@ -1,0 +1,99 @@
+// Collects calls of one batch handler until they make a run, and gives each caller an outcome of its own.
+import { inspect } from "node:util";
+import { ErrorCode } from "../protocol/error-codes.ts";
+import { errorObject } from "../protocol/messages.ts";
+import type { BatchRule } from "../protocol/method-options.ts";
+import type { Runtime, Timer } from "../runtime.ts";
+import { type Callback, isThenable, run } from "./calling.ts";
+import { enter, leave } from "./current.ts";
+import type { Handler } from "./handler.ts";
+
+interface Call {
+  readonly params: readonly unknown[];
+  readonly callback: Callback;
+}
+
+export class Collector {
+  readonly #name: string;
+  readonly #handler: Handler;
+  readonly #rule: BatchRule;
+  /** In order of arrival. Every run has a set of its own, by which its timer knows whether it is still to come. */
+  #calls = new Set<Call>();
+  #timer: Timer | undefined;
+
+  constructor(name: string, handler: Handler, rule: BatchRule) {
+    this.#name = name;
+    this.#handler = handler;
+    this.#rule = rule;
+  }
+
+  /** @param signal when it fires before the run begins, the call is no part of it */
+  add(params: readonly unknown[], callback: Callback, runtime: Runtime, signal?: AbortSignal): void {
+    const call = { params, callback };
+    this.#calls.add(call);
+    signal?.addEventListener("abort", () => this.#remove(call), { once: true });
+    if (this.#calls.size >= this.#rule.max) this.flush();
+    else if (this.#calls.size === 1) this.#arm(runtime);
+  }
+
+  /** Runs what is collected now. */
+  flush(): void {
+    const calls = [...this.#take()];
+    if (calls.length === 0) return;
+    const outer = enter(manyTasks);
+    try {
+      run(this.#handler, [calls.map(({ params }) => params)], undefined, (error, results) => {
+        if (error === null) this.#settle(calls, results);
+        else for (const { callback } of calls) callback(error);
+      });
+    } finally {
+      leave(outer);
+    }
+  }
+
+  /** Without a time to wait, what came in one message is one run: a microtask comes before the next message. */
+  #arm(runtime: Runtime): void {
+    const calls = this.#calls;
+    const flush = (): void => {
+      if (this.#calls === calls) this.flush();
+    };
+    if (this.#rule.waitMs > 0) this.#timer = runtime.after(this.#rule.waitMs, flush);
+    else queueMicrotask(flush);
+  }
+
+  #take(): Set<Call> {
+    const calls = this.#calls;
+    this.#calls = new Set();
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    return calls;
+  }
+
+  #remove(call: Call): void {
+    if (!this.#calls.delete(call)) return;
+    if (this.#calls.size === 0) this.#take();
+    call.callback(errorObject(ErrorCode.TaskStopped, "Stopped before it began to run"));
+  }
+
+  #settle(calls: readonly Call[], results: unknown): void {
+    if (!Array.isArray(results) || results.length !== calls.length) {
+      const got = Array.isArray(results) ? `${results.length}` : inspect(results, { depth: 0 });
+      const expected = `Expected the batch handler of ${this.#name} to return an array of ${calls.length} results`;
+      const wrong = { name: "TypeError", message: `${expected}, got ${got}` };
+      for (const { callback } of calls) callback(errorObject(ErrorCode.TaskFailed, wrong.message, wrong));
+      return;
+    }
+    for (const [index, { callback }] of calls.entries())
+      run(outcomeOf, [results[index]], undefined, callback);
+  }
+}
+
+/** An item that is an error is what its caller's call throws. It may be a promise, as of an `async` function in `map`. */
+function outcomeOf(item: unknown): unknown {
+  if (item instanceof Error) throw item;
+  return isThenable(item) ? item.then(outcomeOf) : item;
+}
+
+function manyTasks(): never {
+  throw new Error("A batch handler runs many tasks at once: current() can't tell which is meant");
+}
