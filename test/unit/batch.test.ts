@@ -78,8 +78,10 @@ function collect(
   return { clock, dispatcher, runs, call };
 }
 
+/** Results as they are, and errors as `{error}`. */
 const results = (answers: readonly Response[][]): unknown[] =>
-  answers.flat().map((answer) => ("error" in answer ? answer.error : answer.result));
+  answers.flat().map((answer) => ("error" in answer ? { error: answer.error } : answer.result));
+const failed = (error: object): object => ({ error: expect.objectContaining(error) });
 
 /** All that is under way without a timer comes to an end. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -137,9 +139,9 @@ it("makes an error among the results the failure of its caller alone", async () 
     await settle();
     expect(results(answers)).toEqual([
       1,
-      expect.objectContaining({ code: -32000, message: "no" }),
-      expect.objectContaining({ code: -32001, data: { delay_ms: 2_000 } }),
-      expect.objectContaining({ code: -32602, message: "odd" }),
+      failed({ code: -32000, message: "no" }),
+      failed({ code: -32001, data: { delay_ms: 2_000 } }),
+      failed({ code: -32602, message: "odd" }),
       null,
     ]);
   }
@@ -154,12 +156,7 @@ it("waits for results that are promises, each for its own caller", async () => {
   );
   const answers = [1, 2, 3, 4].map((n) => call([n]));
   await settle();
-  expect(results(answers)).toEqual([
-    1,
-    expect.objectContaining({ message: "no" }),
-    expect.objectContaining({ code: -32001 }),
-    4,
-  ]);
+  expect(results(answers)).toEqual([1, failed({ message: "no" }), failed({ code: -32001 }), 4]);
 });
 
 it("gives every caller what the handler throws", async () => {
@@ -171,7 +168,7 @@ it("gives every caller what the handler throws", async () => {
       const { call } = collect({ batch: { max: 2 } }, handle);
       const answers = [call([1]), call([2])];
       await settle();
-      const error = expect.objectContaining({ message: thrown.message });
+      const error = failed({ message: thrown.message });
       expect(results(answers)).toEqual([error, error]);
     }
   }
@@ -187,7 +184,7 @@ it.each<[string, unknown]>([
   const { call } = collect({ batch: { max: 2 } }, () => returned);
   const answers = [call([1]), call([2])];
   const message = `Expected the batch handler of work to return an array of 2 results, got ${got}`;
-  const error = { code: -32000, message, data: { name: "TypeError", message } };
+  const error = { error: { code: -32000, message, data: { name: "TypeError", message } } };
   expect(results(answers)).toEqual([error, error]);
 });
 
@@ -198,7 +195,7 @@ it("turns params by name into positions for each call, and leaves out the call w
   expect(runs).toEqual([[[1, "a"], [2], []]]);
   expect(results(answers)).toEqual([
     2,
-    expect.objectContaining({ code: -32602, message: 'Expected the params n, kind, got "m"' }),
+    failed({ code: -32602, message: 'Expected the params n, kind, got "m"' }),
     4,
     Number.NaN,
   ]);
@@ -218,7 +215,7 @@ it("leaves out a call that was aborted while it was collected", () => {
     [[4], [6]],
   ]);
   expect(results(answers)).toEqual([2, 4, 6]);
-  expect(results(later)).toEqual([8, expect.objectContaining({ code: -32040 }), 12]);
+  expect(results(later)).toEqual([8, failed({ code: -32040 }), 12]);
 });
 
 it("waits anew when all that was collected has been aborted", async () => {
@@ -260,7 +257,7 @@ it("runs what is collected when it is told to wait no longer", () => {
 it("has no current task", () => {
   const { call } = collect({ batch: { max: 1 } }, () => [current().id]);
   expect(results([call([1])])).toEqual([
-    expect.objectContaining({
+    failed({
       message: "A batch handler runs many tasks at once: current() can't tell which is meant",
     }),
   ]);

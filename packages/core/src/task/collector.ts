@@ -17,7 +17,7 @@ export class Collector {
   readonly #name: string;
   readonly #handler: Handler;
   readonly #rule: BatchRule;
-  /** In order of arrival. Every run has a set of its own, by which its timer knows whether it is still to come. */
+  /** In order of arrival. */
   #calls = new Set<Call>();
   #timer: Timer | undefined;
 
@@ -53,10 +53,7 @@ export class Collector {
 
   /** Without a time to wait, what came in one message is one run: a microtask comes before the next message. */
   #arm(runtime: Runtime): void {
-    const calls = this.#calls;
-    const flush = (): void => {
-      if (this.#calls === calls) this.flush();
-    };
+    const flush = (): void => this.flush();
     if (this.#rule.waitMs > 0) this.#timer = runtime.after(this.#rule.waitMs, flush);
     else queueMicrotask(flush);
   }
