@@ -62,7 +62,7 @@ function view(
   const submit = (method: string, params: Params): TaskHandle =>
     new TaskHandle(track(method, params), runtime);
   const controls = {
-    $with: (more: CallOptions) => view(tracker, close, runtime, { ...options, ...resolveCallOptions(more) }),
+    $with: (more: CallOptions) => view(tracker, close, runtime, resolveCallOptions(more, options)),
     $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params, options)),
     $handle: (id: string) => {
       if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);

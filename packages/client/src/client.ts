@@ -57,7 +57,7 @@ function view(session: Session, tracker: TaskTracker, options: CallOptions): obj
     tracker.close();
   };
   const controls = {
-    $with: (more: CallOptions) => view(session, tracker, { ...options, ...resolveCallOptions(more) }),
+    $with: (more: CallOptions) => view(session, tracker, resolveCallOptions(more, options)),
     $call: (method: string, params: Params = []) => call(method, params),
     $close: close,
     [Symbol.asyncDispose]: close,
@@ -70,7 +70,7 @@ function caller(session: Session, tracker: TaskTracker, options: CallOptions): I
   const { whenBusy, ...asked } = options;
   const { timeoutMs } = options;
   const { runtime } = session;
-  if (asked.durability === "disk" || asked.idempotencyKey !== undefined) {
+  if (asked.durability === "disk" || asked.idempotencyKey !== undefined || asked.batch !== undefined) {
     const submit = tracker.submitter({ durability: "memory", ...options });
     return (method, params) => withTimeout(submit(method, params).outcome(), timeoutMs, method, runtime);
   }

@@ -35,7 +35,8 @@ export interface ClientOptions extends CallOptions {
 export interface CallOptions extends SubmitOptions {
   /**
    * How long one run of the task may take: then its handler's signal fires, and it fails with `TaskExpiredError`.
-   * A `Client` also waits no longer than this for the answer, and rejects with `TaskTimeoutError`. @default no bound
+   * A `Client` also waits no longer than this for the answer, counted from the call, however late its `at` is: then it
+   * rejects with `TaskTimeoutError`, and the task goes on. @default no bound
    */
   readonly timeoutMs?: number;
   /** What to do while the broker takes no more: reject with `BusyError`, or try again until it does. @default "fail" */
@@ -85,15 +86,23 @@ export function resolveClientOptions(
   };
 }
 
-/** @throws OptionError for an unknown name, or a value out of range */
-export function resolveCallOptions(options: CallOptions): CallOptions {
-  knownOptions("call", options, callOptionNames);
-  checkSubmitOptions(options);
+/**
+ * What is asked with `more`, on top of what was asked `before`.
+ * @throws OptionError for an unknown name, a value out of range, or two that don't go together
+ */
+export function resolveCallOptions(more: CallOptions, before: CallOptions = {}): CallOptions {
+  knownOptions("call", more, callOptionNames);
+  checkSubmitOptions(more);
   // A client's timer has to be able to wait for it.
-  if (options.timeoutMs !== undefined) milliseconds("timeoutMs", options.timeoutMs);
-  const { whenBusy } = options;
+  if (more.timeoutMs !== undefined) milliseconds("timeoutMs", more.timeoutMs);
+  const { whenBusy } = more;
   if (whenBusy !== undefined && whenBusy !== "fail" && whenBusy !== "wait") {
     throw new OptionError("whenBusy", '"fail" or "wait"', whenBusy);
+  }
+  const options = { ...before, ...more };
+  if (options.batch !== undefined && options.idempotencyKey !== undefined) {
+    // Each says by itself which task a submission is.
+    throw new OptionError("batch", "left out where there is an `idempotencyKey`", options.batch);
   }
   return options;
 }

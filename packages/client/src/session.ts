@@ -28,6 +28,7 @@ import type { ResolvedClientOptions } from "./options.ts";
 interface Welcome {
   readonly limits: { readonly message_bytes: number };
   readonly durability?: Durability;
+  readonly epoch?: string;
 }
 
 /** How safe an accepted task is: gone with the broker's process, or on its disk. */
@@ -90,6 +91,7 @@ export class Session {
   #onDrained: (() => void) | undefined;
   readonly #retries = new Set<Timer>();
   #durability: Durability = "memory";
+  #epoch: string | undefined;
 
   constructor(options: ResolvedClientOptions, handlers: SessionHandlers) {
     this.#options = options;
@@ -118,6 +120,11 @@ export class Session {
   /** How safe the broker can keep what is submitted; known once it has answered anything. */
   get durability(): Durability {
     return this.#durability;
+  }
+
+  /** Which run of the broker it is that answers; known once it has. */
+  get epoch(): string | undefined {
+    return this.#epoch;
   }
 
   /** A number that no other request or task of this session has. */
@@ -205,8 +212,9 @@ export class Session {
     return text;
   }
 
-  #onReady({ limits, durability = "memory" }: Welcome): void {
+  #onReady({ limits, durability = "memory", epoch }: Welcome): void {
     this.#durability = durability;
+    this.#epoch = epoch;
     this.#options.logger.info({ endpoint: this.#options.endpoint }, "connected");
     this.#maxMessageBytes = limits.message_bytes;
     this.#received = 0;

@@ -1,7 +1,7 @@
 // A task that was submitted: known by its id from the start, looked at and waited for when wanted.
 import { milliseconds, type Runtime, type TaskStatus } from "zerotask-core";
 import type { Durability } from "./session.ts";
-import type { TrackedTask } from "./task-tracker.ts";
+import type { Position, TrackedTask } from "./tasks/tracked-task.ts";
 import { withTimeout } from "./timeout.ts";
 
 export class TaskHandle<Result = unknown> {
@@ -14,7 +14,10 @@ export class TaskHandle<Result = unknown> {
     this.#runtime = runtime;
   }
 
-  /** The task's id, by which any client can find it: `client.$handle(id)`. */
+  /**
+   * The task's id, by which any client can find it: `client.$handle(id)`. A task that was submitted with `batch` may
+   * be one that was there before: its id is known once `accepted` has resolved, and until then it is a proposal.
+   */
   get id(): string {
     return this.#task.id;
   }
@@ -30,6 +33,15 @@ export class TaskHandle<Result = unknown> {
   /** `"QUEUED"`, `"ASSIGNED"`, `"RUNNING"`, `"FINISHED"`, … @throws UnknownTaskError, BrokerUnavailableError */
   status(): Promise<TaskStatus> {
     return this.#task.status();
+  }
+
+  /**
+   * Where it is in its queue. `ahead`: how many tasks would begin before it, by what is known now. `etaMs`: about how
+   * long it is until it begins, from measured run times; `null` where nothing was measured yet. One that has begun has
+   * none ahead. @throws UnknownTaskError, BrokerUnavailableError
+   */
+  position(): Promise<Position> {
+    return this.#task.position();
   }
 
   /**
