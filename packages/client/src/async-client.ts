@@ -1,5 +1,6 @@
 // `later.add(5, 6)`: submits tasks, and returns handles at once.
-import { OptionError, type Params, type Runtime } from "zerotask-core";
+import { OptionError, type Params } from "zerotask-core";
+import { type Management, managementOf } from "./management.ts";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
 import { Session } from "./session.ts";
@@ -7,7 +8,7 @@ import { TaskHandle } from "./task-handle.ts";
 import { TaskTracker } from "./task-tracker.ts";
 import type { Ignores, Submits } from "./typing.ts";
 
-export interface AsyncClientControls<Methods> {
+export interface AsyncClientControls<Methods> extends Management<Methods> {
   /** The same client with other options for the tasks submitted through it. */
   $with(options: CallOptions): AsyncClient<Methods>;
   /** Submits tasks and forgets them: never rejects, and nothing is kept of them. */
@@ -48,21 +49,30 @@ class AsyncClientImplementation {
       tracker.close();
     };
     // biome-ignore lint/correctness/noConstructorReturn: what users hold is the proxy
-    return view(tracker, close, options.runtime, options.call) as AsyncClientImplementation;
+    return view(
+      { session, tracker, close, management: managementOf(session) },
+      options.call,
+    ) as AsyncClientImplementation;
   }
 }
 
-function view(
-  tracker: TaskTracker,
-  close: () => Promise<void>,
-  runtime: Runtime,
-  options: CallOptions,
-): object {
+/** What all views of one client share. */
+interface Shared {
+  readonly session: Session;
+  readonly tracker: TaskTracker;
+  readonly management: Management<unknown>;
+  readonly close: () => Promise<void>;
+}
+
+function view(shared: Shared, options: CallOptions): object {
+  const { tracker, management, close } = shared;
+  const { runtime } = shared.session;
   const track = tracker.submitter(options);
   const submit = (method: string, params: Params): TaskHandle =>
     new TaskHandle(track(method, params), runtime);
   const controls = {
-    $with: (more: CallOptions) => view(tracker, close, runtime, resolveCallOptions(more, options)),
+    ...management,
+    $with: (more: CallOptions) => view(shared, resolveCallOptions(more, options)),
     $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params, options)),
     $handle: (id: string) => {
       if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);

@@ -1,5 +1,6 @@
 // `await client.add(5, 6)`: calls, each answered by a promise.
 import { BrokerMethod, optionsToWire, type Params } from "zerotask-core";
+import { type Management, managementOf } from "./management.ts";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
 import { Session } from "./session.ts";
@@ -7,7 +8,7 @@ import { TaskTracker } from "./task-tracker.ts";
 import { withTimeout } from "./timeout.ts";
 import type { Calls } from "./typing.ts";
 
-export interface ClientControls<Methods> {
+export interface ClientControls<Methods> extends Management<Methods> {
   /** The same client with other options for the calls made through it. */
   $with(options: CallOptions): Client<Methods>;
   /** Calls a method by name, with params by position or by name. */
@@ -46,18 +47,24 @@ class ClientImplementation {
     });
     const tracker = new TaskTracker(session);
     // biome-ignore lint/correctness/noConstructorReturn: what users hold is the proxy
-    return view(session, tracker, options.call) as ClientImplementation;
+    return view(session, tracker, managementOf(session), options.call) as ClientImplementation;
   }
 }
 
-function view(session: Session, tracker: TaskTracker, options: CallOptions): object {
+function view(
+  session: Session,
+  tracker: TaskTracker,
+  management: Management<unknown>,
+  options: CallOptions,
+): object {
   const call = caller(session, tracker, options);
   const close = async (): Promise<void> => {
     await session.close(0);
     tracker.close();
   };
   const controls = {
-    $with: (more: CallOptions) => view(session, tracker, resolveCallOptions(more, options)),
+    ...management,
+    $with: (more: CallOptions) => view(session, tracker, management, resolveCallOptions(more, options)),
     $call: (method: string, params: Params = []) => call(method, params),
     $close: close,
     [Symbol.asyncDispose]: close,

@@ -1,4 +1,5 @@
 // What users of the client take; errors come with it, so that they can be caught by class.
+export type { Backoff, Limits, MethodLimits, Missed, Params, Span, When } from "zerotask-core";
 export {
   BrokerUnavailableError,
   BusyError,
@@ -22,6 +23,12 @@ export {
 } from "zerotask-core";
 export { AsyncClient, type AsyncClientControls } from "./async-client.ts";
 export { Client, type ClientControls } from "./client.ts";
+export type { FailedControls, FailedFilter, FailedListOptions, FailedPage, FailedTask } from "./failed.ts";
+export type { LimitChanges, LimitControls, LimitsOfMethod } from "./limits.ts";
 export type { CallOptions, ClientOptions } from "./options.ts";
+export type { Schedule } from "./schedules/schedule.ts";
+export type { CronOptions, IntervalOptions, ScheduleOptions, Schedules } from "./schedules/schedules.ts";
 export type { Durability } from "./session.ts";
 export { TaskHandle } from "./task-handle.ts";
+export type { Position } from "./tasks/tracked-task.ts";
+export type { MethodName, ParamsOf } from "./typing.ts";

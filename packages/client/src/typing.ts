@@ -1,5 +1,5 @@
 // From what a module serves to what can be called through a client.
-import type { MethodsOf } from "zerotask-core";
+import type { MethodsOf, Params } from "zerotask-core";
 import type { TaskHandle } from "./task-handle.ts";
 
 /** What a `Client` of this module can be asked. Of `unknown` nothing is known: anything can be called. */
@@ -37,3 +37,34 @@ export interface AnyMethods {
   // biome-ignore lint/suspicious/noExplicitAny: see above
   readonly [name: string]: any;
 }
+
+/** The names of the methods of this module, such as `"images.resize"`. Of `unknown`: any. */
+export type MethodName<Module> = unknown extends Module
+  ? string
+  : Named<MethodsOf<Module>> extends { readonly name: infer Name extends string }
+    ? Name
+    : never;
+
+/** The parameters of the method of that name. */
+export type ParamsOf<Module, Name> = unknown extends Module
+  ? Params
+  : Extract<Named<MethodsOf<Module>>, { readonly name: Name }> extends { readonly params: infer P }
+    ? P
+    : never;
+
+/**
+ * Each method with its whole name, of nested objects. What a module exports besides may be an object that leads back
+ * to itself: it is not followed into what it is in.
+ */
+type Named<T, Prefix extends string = "", Above = never> = T extends Plain | Above
+  ? never
+  : {
+      [K in keyof T & string]:
+        | (T[K] extends (...args: infer Args) => unknown
+            ? { readonly name: `${Prefix}${K}`; readonly params: Readonly<Args> }
+            : never)
+        | Named<T[K], `${Prefix}${K}.`, Above | T>;
+    }[keyof T & string];
+
+/** What has no methods of a user in it. */
+type Plain = string | number | bigint | boolean | symbol | null | undefined | readonly unknown[];
