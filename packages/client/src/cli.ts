@@ -5,18 +5,14 @@ import {
   DEFAULT_REQUEST_PORT,
   exitWithError,
   numberOrText,
-  portOption,
   TaskFailedError,
-  tcpEndpoint,
 } from "zerotask-core";
+import { AsyncClient } from "./async-client.ts";
 import { Client } from "./client.ts";
+import { callOptions, endpointOf, type Flags, jsonOrText, type TaskFlags } from "./command-line/arguments.ts";
+import { failedCommand } from "./failed/cli.ts";
+import { schedulesCommand } from "./schedules/cli.ts";
 import { version } from "./version.ts";
-
-interface Flags {
-  readonly address: string;
-  readonly requestPort: number;
-  readonly timeout?: number;
-}
 
 /** Runs `zerotask-client`. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -26,33 +22,49 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option("-r, --request-port <port>", "the broker's request port", numberOrText, DEFAULT_REQUEST_PORT)
     .option("-t, --timeout <ms>", "how long to wait for an answer", numberOrText)
     .version(version);
+  const flags = (): Flags => program.opts<Flags>();
   program
     .command("call", { isDefault: true })
     .description("call a method and print its result as JSON (the default: `add 5 6` is `call add 5 6`)")
     .argument("<method>", "the method, such as add or images.resize")
     .argument("[args...]", "its arguments: each JSON, or else a string")
-    .action((method: string, args: string[]) => call(method, args, program.opts<Flags>()));
+    .option(
+      "--at <time>",
+      'when to run it: words like "2 hours 30 minutes", an ISO date, or milliseconds. ' +
+        "It is submitted, and the task's id is printed at once rather than the result",
+    )
+    .option("--priority <n>", "higher runs first, from -100 to 100", numberOrText)
+    .option("--group <name>", "groups of one method take turns")
+    .option("--retries <n>", "how often it is run again when it fails", numberOrText)
+    .action((method: string, args: string[], task: TaskFlags) =>
+      (task.at === undefined ? call : submit)(method, args.map(jsonOrText), flags(), task),
+    );
+  program.addCommand(schedulesCommand(flags));
+  program.addCommand(failedCommand(flags));
   await program.parseAsync(argv).catch((error: unknown) => {
     if (error instanceof TaskFailedError) exitWithError(new Error(`${error.remoteName}: ${error.message}`));
     exitWithError(error);
   });
 }
 
-async function call(method: string, args: string[], { address, requestPort, timeout }: Flags): Promise<void> {
-  const endpoint = tcpEndpoint(address, portOption("--request-port", requestPort));
-  const client = new Client(endpoint, timeout === undefined ? {} : { timeoutMs: timeout });
+async function call(method: string, params: unknown[], flags: Flags, task: TaskFlags): Promise<void> {
+  const client = new Client(endpointOf(flags), callOptions(flags, task));
   try {
-    const result: unknown = await client.$call(method, args.map(jsonOrText));
+    const result: unknown = await client.$call(method, params);
     process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
   } finally {
     await client.$close();
   }
 }
 
-function jsonOrText(argument: string): unknown {
+/** Nobody waits for tomorrow: what is to run later goes on without this process. */
+async function submit(method: string, params: unknown[], flags: Flags, task: TaskFlags): Promise<void> {
+  const later = new AsyncClient(endpointOf(flags), callOptions(flags, task));
   try {
-    return JSON.parse(argument);
-  } catch {
-    return argument;
+    const handle = later.$call(method, params);
+    await handle.accepted;
+    process.stdout.write(`${handle.id}\n`);
+  } finally {
+    await later.$close();
   }
 }

@@ -23,7 +23,13 @@ export {
 } from "zerotask-core";
 export { AsyncClient, type AsyncClientControls } from "./async-client.ts";
 export { Client, type ClientControls } from "./client.ts";
-export type { FailedControls, FailedFilter, FailedListOptions, FailedPage, FailedTask } from "./failed.ts";
+export type {
+  FailedControls,
+  FailedFilter,
+  FailedListOptions,
+  FailedPage,
+  FailedTask,
+} from "./failed/failed.ts";
 export type { LimitChanges, LimitControls, LimitsOfMethod } from "./limits.ts";
 export type { CallOptions, ClientOptions } from "./options.ts";
 export type { Schedule } from "./schedules/schedule.ts";

@@ -1,5 +1,5 @@
 // What both clients have beside their methods: schedules, limits and failed tasks of the broker.
-import { type FailedControls, failedOf } from "./failed.ts";
+import { type FailedControls, failedOf } from "./failed/failed.ts";
 import { type LimitControls, limitsOf } from "./limits.ts";
 import { type Schedules, schedulesOf } from "./schedules/schedules.ts";
 import type { Session } from "./session.ts";

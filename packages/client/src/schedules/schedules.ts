@@ -13,6 +13,7 @@ import {
 } from "zerotask-core";
 import type { Session } from "../session.ts";
 import type { MethodName, ParamsOf } from "../typing.ts";
+import { defaultName } from "./default-name.ts";
 import { type Schedule, scheduleFromWire } from "./schedule.ts";
 
 /** What schedules of both kinds can be told. */
@@ -100,8 +101,8 @@ export function schedulesOf(session: Session): Schedules {
     return ask(method, { name });
   };
   const set = async (method: string, options: AnyOptions, timing: object): Promise<Schedule> => {
-    const { name = defaultName(method, options.params) } = options;
-    const rule = { ...options, ...timing, name, method };
+    const { name = nameFor(method, options.params), ...others } = options;
+    const rule = { method, name, ...others, ...timing };
     scheduleTable.check(rule);
     return scheduleFromWire(await ask(BrokerMethod.ScheduleSet, scheduleTable.toWire(rule)));
   };
@@ -129,10 +130,8 @@ function everyOption(every: unknown): number {
   return ms;
 }
 
-/** The method, and its params as JSON. @throws OptionError when that is too long for a name */
-export function defaultName(method: string, params: Params = []): string {
-  const texts = (Array.isArray(params) ? params : [params]).map((param) => JSON.stringify(param) ?? "null");
-  const name = texts.length === 0 ? method : `${method}(${texts.join(", ")})`;
+function nameFor(method: string, params: Params | undefined): string {
+  const name = defaultName(method, params);
   if (name.length <= mostScheduleName) return name;
   const expected = `given, as method and params have more than ${mostScheduleName} characters`;
   throw new OptionError("name", expected, undefined);

@@ -10,7 +10,7 @@ import {
   type TaskStatus,
   type ZeroTaskError,
 } from "zerotask-core";
-import type { Session } from "./session.ts";
+import type { Session } from "../session.ts";
 
 /** Which failed tasks are meant: all, unless something is said. */
 export interface FailedFilter {
