@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OptionError } from "zerotask-core";
+import type { FailedFilter } from "../../packages/broker/src/state/stored-task.ts";
 import { memoryStore } from "../../packages/broker/src/store/memory-store.ts";
 import { sqliteStore } from "../../packages/broker/src/store/sqlite-store.ts";
 import type { Store, TaskFilter } from "../../packages/broker/src/store/store.ts";
@@ -38,8 +39,8 @@ describe.each(stores)("a store in %s", (_, make) => {
     rmSync(folder, { recursive: true });
   });
 
-  const claimIds = async (now = 5_000, limit = 100, maxBytes = 1e9, method = "add"): Promise<string[]> =>
-    idsOf((await store.claim({ method, now, limit, maxBytes })).tasks);
+  const claimIds = async (limit = 100, maxBytes = 1e9, method = "add", ...groups: string[]) =>
+    idsOf((await store.claim({ method, groups: ["", ...groups], limit, maxBytes })).tasks);
 
   const getOne = async (id: string) => (await store.get([id]))[0];
 
@@ -58,6 +59,8 @@ describe.each(stores)("a store in %s", (_, make) => {
     await store.close();
     expect(await store.open()).toEqual({
       backlog: [],
+      items: [],
+      nextDue: undefined,
       unsettled: 0,
       unsettledBytes: 0,
       nextExpiry: undefined,
@@ -105,7 +108,7 @@ describe.each(stores)("a store in %s", (_, make) => {
       expect(await store.get(names)).toStrictEqual(tasks);
       expect((await store.counts()).map(({ method }) => method).sort()).toEqual([...names].sort());
       expect(idsOf((await store.list({ method: "nul\0after", limit: 9 })).tasks)).toEqual(["nul\0after"]);
-      for (const name of names) expect(await claimIds(5_000, 9, 1e9, name)).toEqual([name]);
+      for (const name of names) expect(await claimIds(9, 1e9, name)).toEqual([name]);
       await store.commit(names.map((name) => settle(name)));
       expect((await store.take(names)).map(({ task }) => task.status)).toEqual(names.map(() => "FINISHED"));
       await store.close();
@@ -130,7 +133,7 @@ describe.each(stores)("a store in %s", (_, make) => {
         storedTask("a", { status: "FINISHED", attempt: 1, outcome: "3", settledAt: 2_000, forgetAt: 9_000 }),
         storedTask("b"),
       ]);
-      expect(await claimIds(5_000, 9, 1e9, "other")).toEqual([]);
+      expect(await claimIds(9, 1e9, "other")).toEqual([]);
       expect(await claimIds()).toEqual(["b"]);
     });
 
@@ -170,8 +173,8 @@ describe.each(stores)("a store in %s", (_, make) => {
       expect(await getOne("a")).toStrictEqual(
         storedTask("a", { status: "SCHEDULED", attempt: 3, losses: 1, failures: 2, dueAt: 1_500 }),
       );
-      expect((await store.claim({ method: "add", now: 1_399, limit: 9, maxBytes: 99 })).nextAt).toBe(1_400);
-      expect(await claimIds()).toEqual(["c", "a"]);
+      expect(await claimIds()).toEqual(["c"]);
+      expect(idsOf((await store.claimDue(1_500, 9)).tasks)).toEqual(["a"]);
     });
 
     it("offers a rescheduled task once, however often it went to and fro", async () => {
@@ -214,7 +217,7 @@ describe.each(stores)("a store in %s", (_, make) => {
     it("takes effect in order, and before whatever is asked next", async () => {
       const answers = await Promise.all([
         store.commit([add("a"), add("b")]),
-        claimIds(5_000, 1),
+        claimIds(1),
         store.commit([settle("a"), add("a")]),
         store.get(["a"]),
         claimIds(),
@@ -231,7 +234,7 @@ describe.each(stores)("a store in %s", (_, make) => {
       const note = (what: string) => () => void order.push(what);
       await Promise.all([
         store.commit([add("a")]).then(note("commit")),
-        store.claim({ method: "add", now: 0, limit: 1, maxBytes: 1 }).then(note("claim")),
+        store.claim({ method: "add", groups: [""], limit: 1, maxBytes: 1 }).then(note("claim")),
         store.take(["a"]).then(note("take")),
         store.get(["a"]).then(note("get")),
       ]);
@@ -240,48 +243,111 @@ describe.each(stores)("a store in %s", (_, make) => {
   });
 
   describe("claims", () => {
-    it("what is due first, first; and of that, what was added first", async () => {
-      const dueAts = [1_500, 1_200, 1_200, 1_900, 1_000, 1_500, 2_001];
-      await store.commit(dueAts.map((dueAt, i) => add(`${dueAt}-${i}`, { dueAt })));
-      const { tasks, nextAt } = await store.claim({ method: "add", now: 2_000, limit: 9, maxBytes: 1e9 });
-      expect(idsOf(tasks)).toEqual(["1000-4", "1200-1", "1200-2", "1500-0", "1500-5", "1900-3"]);
-      expect(nextAt).toBe(2_001);
+    it("in the order of ranks; and of equal ones, what was added first", async () => {
+      const ranks = [1_500, 1_200, 1_200, 1_900, -1_000, 1_500];
+      await store.commit(ranks.map((rank, i) => add(`${rank}-${i}`, { rank })));
+      expect(await claimIds(2)).toEqual(["-1000-4", "1200-1"]);
+      await store.commit([add("overtakes", { rank: 1_199 })]);
+      expect(await claimIds()).toEqual(["overtakes", "1200-2", "1500-0", "1500-5", "1900-3"]);
+    });
+
+    it("some of each group that is asked for, and says which have more", async () => {
+      const groups = ["", "a", "b", "a", "a", "", "c"];
+      await store.commit(groups.map((group, i) => add(`${group}${i}`, { group, rank: i })));
+      const first = await store.claim({ method: "add", groups: ["a", "none", ""], limit: 1, maxBytes: 1e9 });
+      expect(idsOf(first.tasks)).toEqual(["a1", "0"]);
+      expect(first.left).toEqual([
+        ["a", 3],
+        ["", 5],
+      ]);
+      const second = await store.claim({ method: "add", groups: ["a", "b"], limit: 2, maxBytes: 1e9 });
+      expect(idsOf(second.tasks)).toEqual(["a3", "a4", "b2"]);
+      expect(second.left).toEqual([]);
+    });
+
+    it("what is due, of any method, the earliest first; and says when the next is", async () => {
+      const status = "SCHEDULED";
+      const dueAts = [1_500, 1_200, 1_900, 2_001];
+      await store.commit(
+        dueAts.map((dueAt, i) => add(`${i}`, { status, dueAt, method: `m${i}`, rank: -dueAt })),
+      );
+      await store.commit([add("ready", { dueAt: 1 }), addClaimed("held", { status, dueAt: 1 })]);
+      const one = await store.claimDue(2_000, 1);
+      expect([idsOf(one.tasks), one.nextAt]).toEqual([["1"], 1_500]);
+      const rest = await store.claimDue(2_000, 9);
+      expect([idsOf(rest.tasks), rest.nextAt]).toEqual([["0", "2"], 2_001]);
+      expect(await claimIds()).toEqual(["ready"]);
+      await store.commit([settle("3")]);
+      expect(await store.claimDue(9_000, 9)).toEqual({ tasks: [], nextAt: undefined });
+    });
+
+    it("what has become due after it went to and fro", async () => {
+      const later = { status: "SCHEDULED", dueAt: 1_500 } as const;
+      await store.commit([add("a")]);
+      for (let i = 0; i < 3; i++) {
+        await store.commit([reschedule("a", later)]);
+        expect(await claimIds()).toEqual([]);
+        expect(idsOf((await store.claimDue(1_500, 9)).tasks)).toEqual(["a"]);
+        await store.commit([reschedule("a", { rank: 7 })]);
+        expect((await store.claimDue(9_000, 9)).tasks).toEqual([]);
+        expect(await claimIds()).toEqual(["a"]);
+      }
+    });
+
+    it("the unsettled tasks of one instance, as far as it can, and tells what it found", async () => {
+      const instance = "batch:mails";
+      await store.commit([
+        add("a", { instance, status: "SCHEDULED", dueAt: 9_000 }),
+        addClaimed("b", { instance }),
+        add("c", { instance }),
+        settle("c"),
+        add("d", { instance: "batch:others" }),
+        add("e"),
+      ]);
+      const taken = await store.takeInstance(instance);
+      expect(taken.map(({ task, isTaken }) => [task.id, isTaken])).toEqual([
+        ["a", true],
+        ["b", false],
+      ]);
+      expect((await store.takeInstance(instance)).map(({ isTaken }) => isTaken)).toEqual([false, false]);
+      expect((await store.claimDue(9_000, 9)).tasks).toEqual([]);
+      await store.commit([settle("a"), remove("b")]);
+      expect(await store.takeInstance(instance)).toEqual([]);
     });
 
     it("only tasks of that method", async () => {
       await store.commit([add("a"), add("b", { method: "other" })]);
-      expect(await claimIds(5_000, 9, 1e9, "other")).toEqual(["b"]);
-      expect(await claimIds(5_000, 9, 1e9, "none")).toEqual([]);
+      expect(await claimIds(9, 1e9, "other")).toEqual(["b"]);
+      expect(await claimIds(9, 1e9, "none")).toEqual([]);
     });
 
     it("each task once", async () => {
       await store.commit([add("a"), addClaimed("b"), add("c")]);
-      const claims = await Promise.all([claimIds(5_000, 1), claimIds(5_000, 1), claimIds()]);
+      const claims = await Promise.all([claimIds(1), claimIds(1), claimIds()]);
       expect(claims).toEqual([["a"], ["c"], []]);
       expect((await store.take(["a", "b"])).map(({ isTaken }) => isTaken)).toEqual([false, false]);
     });
 
-    it("up to a limit, and says when the next is due", async () => {
-      await store.commit([add("a", { dueAt: 1 }), add("b", { dueAt: 2 }), add("c", { dueAt: 3 })]);
-      const claim = { method: "add", now: 100, limit: 2, maxBytes: 1e9 };
-      expect(await store.claim({ ...claim, now: 0 })).toEqual({ tasks: [], nextAt: 1 });
+    it("up to a limit, and says whether there are more", async () => {
+      await store.commit([add("a", { rank: 1 }), add("b", { rank: 2 }), add("c", { rank: 3 })]);
+      const claim = { method: "add", groups: [""], limit: 2, maxBytes: 1e9 };
       const first = await store.claim(claim);
-      expect([idsOf(first.tasks), first.nextAt]).toEqual([["a", "b"], 3]);
+      expect([idsOf(first.tasks), first.left]).toEqual([["a", "b"], [["", 3]]]);
       const second = await store.claim(claim);
-      expect([idsOf(second.tasks), second.nextAt]).toEqual([["c"], undefined]);
+      expect([idsOf(second.tasks), second.left]).toEqual([["c"], []]);
     });
 
     it("up to a number of bytes, but at least one task", async () => {
       const params = `"${"ü".repeat(49)}"`; // 100 bytes
       await store.commit(["a", "b", "c", "d", "e"].map((id) => add(id, { params })));
-      expect(await claimIds(5_000, 9, 0)).toEqual(["a"]);
-      expect(await claimIds(5_000, 9, 200)).toEqual(["b", "c"]);
-      expect(await claimIds(5_000, 9, 101)).toEqual(["d", "e"]);
+      expect(await claimIds(9, 0)).toEqual(["a"]);
+      expect(await claimIds(9, 200)).toEqual(["b", "c"]);
+      expect(await claimIds(9, 101)).toEqual(["d", "e"]);
     });
 
     it("what has waited too long, of any method", async () => {
       await store.commit([
-        add("late", { expiresAt: 1_900, dueAt: 99_000 }),
+        add("late", { expiresAt: 1_900, dueAt: 99_000, status: "SCHEDULED" }),
         add("early", { expiresAt: 1_800, method: "other" }),
         add("never"),
         addClaimed("held", { expiresAt: 1_700 }),
@@ -291,7 +357,7 @@ describe.each(stores)("a store in %s", (_, make) => {
       expect([idsOf(one.tasks), one.nextAt]).toEqual([["early"], 1_900]);
       const rest = await store.claimExpired(2_000, 9);
       expect([idsOf(rest.tasks), rest.nextAt]).toEqual([["late"], 2_001]);
-      expect(await claimIds(5_000, 9, 1e9, "other")).toEqual([]);
+      expect(await claimIds(9, 1e9, "other")).toEqual([]);
       await store.commit([settle("later")]);
       expect(await store.claimExpired(9_000, 9)).toEqual({ tasks: [], nextAt: undefined });
     });
@@ -426,9 +492,15 @@ describe.each(stores)("a store in %s", (_, make) => {
 
   it("sums up what there is when it is opened, with nothing claimed", async () => {
     await store.commit([
-      addClaimed("a", { dueAt: 3_000, expiresAt: 8_000, createdAt: 1_234 }),
-      add("b", { dueAt: 2_000 }),
-      add("c", { method: "other", params: undefined, dueAt: 1_000, expiresAt: 7_000 }),
+      addClaimed("a", { rank: 3_000, expiresAt: 8_000, createdAt: 1_234 }),
+      add("b", { rank: 2_000 }),
+      add("c", { method: "other", group: "g", params: undefined, rank: 1_000, expiresAt: 7_000 }),
+      add("f", { status: "SCHEDULED", dueAt: 4_000 }),
+      { type: "save-item", kind: "limits", name: "add", value: "old" },
+      { type: "save-item", kind: "limits", name: "add", value: "{}" },
+      { type: "save-item", kind: "schedule", name: "add", value: "1" },
+      { type: "save-item", kind: "schedule", name: "gone", value: "2" },
+      { type: "remove-item", kind: "schedule", name: "gone" },
       addClaimed("d", { expiresAt: 6_000 }),
       settle("d", { settledAt: 5_678 }),
       add("e"),
@@ -440,17 +512,108 @@ describe.each(stores)("a store in %s", (_, make) => {
       { type: "remove-session", id: "three" },
     ]);
     await store.close();
-    const { backlog, sessions, ...rest } = await store.open();
+    const { backlog, items, sessions, ...rest } = await store.open();
+    expect(items).toHaveLength(2);
+    expect(items).toContainEqual({ kind: "limits", name: "add", value: "{}" });
+    expect(items).toContainEqual({ kind: "schedule", name: "add", value: "1" });
     expect(backlog).toHaveLength(2);
-    expect(backlog).toContainEqual({ method: "add", count: 2, nextAt: 2_000 });
-    expect(backlog).toContainEqual({ method: "other", count: 1, nextAt: 1_000 });
+    expect(backlog).toContainEqual({ method: "add", group: "", count: 2, rank: 2_000 });
+    expect(backlog).toContainEqual({ method: "other", group: "g", count: 1, rank: 1_000 });
     expect(sessions).toHaveLength(2);
     expect(sessions).toContainEqual({ id: "one", token: "1" });
     expect(sessions).toContainEqual({ id: "two", token: "2" });
-    expect(rest).toEqual({ unsettled: 3, unsettledBytes: 10, nextExpiry: 7_000, time: 5_678 });
+    expect(rest).toEqual({
+      ...{ unsettled: 4, unsettledBytes: 15 },
+      ...{ nextDue: 4_000, nextExpiry: 7_000, time: 5_678 },
+    });
     expect(await claimIds()).toEqual(["b", "a"]);
     await store.commit([expire({ maxRecords: 0 })]);
     expect(await getOne("d")).toBeUndefined();
+  });
+
+  describe("failures", () => {
+    const failed = (id: string, settledAt: number, fields: Parameters<typeof settle>[1] = {}) =>
+      settle(id, {
+        status: "FAILED",
+        settledAt,
+        outcome: '{"error":{"message":"too \\"big\\""}}',
+        ...fields,
+      });
+
+    const failedIds = async (filter: Omit<FailedFilter, "limit"> = {}, limit = 9) => {
+      const ids: string[][] = [];
+      for (let after: string | undefined; ; ) {
+        const page = await store.failed({ ...filter, limit, ...(after !== undefined && { after }) });
+        ids.push(idsOf(page.tasks));
+        after = page.next;
+        if (after === undefined) return ids.flat();
+      }
+    };
+
+    beforeEach(async () => {
+      await store.commit([..."abcdef"].map((id) => add(id, { method: id < "c" ? "add" : "other" })));
+      await store.commit([
+        failed("c", 2_000, { status: "EXPIRED", outcome: undefined }),
+        settle("d"),
+        failed("a", 3_000),
+        failed("b", 3_000),
+        settle("e", { status: "STOPPED" }),
+      ]);
+    });
+
+    it("are listed, what was settled last first", async () => {
+      const ids = await failedIds();
+      expect(ids).toEqual(["b", "a", "c"]);
+      for (const limit of [1, 2, 3]) expect(await failedIds({}, limit)).toEqual(ids);
+    });
+
+    it("are found by method, time and error", async () => {
+      expect(await failedIds({ method: "other" })).toEqual(["c"]);
+      expect(await failedIds({ method: "none" })).toEqual([]);
+      expect(await failedIds({ to: 3_000 })).toEqual(["c"]);
+      expect(await failedIds({ from: 2_001 }, 1)).toHaveLength(2);
+      expect(await failedIds({ error: 'too "big"' })).toHaveLength(2);
+      expect(await failedIds({ error: "small" })).toEqual([]);
+    });
+
+    it("are queued again, as if they had not failed, and then are none any more", async () => {
+      const before = await getOne("b");
+      await store.commit([{ type: "revive", id: "b", dueAt: 5_000, rank: 4 }]);
+      expect(await getOne("b")).toStrictEqual(
+        storedTask("b", { attempt: before?.attempt ?? 0, dueAt: 5_000, rank: 4 }),
+      );
+      expect(await failedIds()).toEqual(["a", "c"]);
+      expect(await claimIds(9, 1e9, "add")).toEqual(["b"]);
+      await store.commit([failed("b", 6_000, { attempt: 2 })]);
+      expect(await failedIds({}, 1)).toEqual(["b", "a", "c"]);
+    });
+
+    it("can't be queued again while they are none", async () => {
+      await store.commit([
+        { type: "revive", id: "f", dueAt: 1, rank: 1 },
+        { type: "revive", id: "none", dueAt: 1, rank: 1 },
+      ]);
+      expect(await getOne("f")).toStrictEqual(storedTask("f", { method: "other" }));
+    });
+
+    it("count as records no more when they are queued again", async () => {
+      await store.commit([{ type: "revive", id: "b", dueAt: 5_000, rank: 4 }]);
+      await store.commit([expire({ maxRecords: 0 })]);
+      expect(await failedIds()).toEqual([]);
+      expect(await getOne("b")).toBeDefined();
+      await store.commit([expire({ maxRecords: 0, maxRecordBytes: 0 }), failed("b", 7_000)]);
+      await store.commit([expire({ maxRecords: 1, maxRecordBytes: 1_000 })]);
+      expect(await failedIds()).toEqual(["b"]);
+    });
+  });
+
+  it("counts the tasks of a group before a rank", async () => {
+    const ranks = [5, 3, 9, 3];
+    await store.commit(ranks.map((rank, i) => add(`${i}`, { rank, group: "g" })));
+    await store.commit([add("other", { rank: 1 }), addClaimed("held", { rank: 1, group: "g" })]);
+    expect(await store.countBefore("add", "g", 5)).toBe(2);
+    expect(await store.countBefore("add", "g", 99)).toBe(4);
+    expect(await store.countBefore("none", "g", 99)).toBe(0);
   });
 
   it("ends only when what was asked before is done", async () => {

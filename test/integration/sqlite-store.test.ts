@@ -1,11 +1,12 @@
 // What is only true of the store on disk: what it survives, whom it refuses, and what it does when the disk is full.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { DatabaseSync } from "@photostructure/sqlite";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { OptionError } from "zerotask-core";
 import type { StoreSummary } from "../../packages/broker/src/state/stored-task.ts";
@@ -46,7 +47,7 @@ async function refusal(): Promise<string> {
 }
 
 const claimIds = async (store: Store): Promise<string[]> =>
-  idsOf((await store.claim({ method: "add", now: 5_000, limit: 100, maxBytes: 1e9 })).tasks);
+  idsOf((await store.claim({ method: "add", groups: [""], limit: 100, maxBytes: 1e9 })).tasks);
 
 /** A process that has committed its changes and holds the folder. */
 async function startHolder(): Promise<ChildProcess> {
@@ -245,6 +246,40 @@ describe("a store that is full", () => {
     expect((await store.list({ limit: 100, status: "FINISHED" })).tasks).toHaveLength(records);
     await store.commit([expire({ maxRecords: records - 1 })]);
     expect((await store.list({ limit: 100, status: "FINISHED" })).tasks).toHaveLength(records - 1);
+  });
+
+  it("opens a file of the first version, with all that is in it", async () => {
+    mkdirSync(folder, { recursive: true });
+    const database = new DatabaseSync(file);
+    database.exec(`
+      CREATE TABLE task (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, method TEXT NOT NULL,
+        params TEXT, options TEXT, status TEXT NOT NULL, claimed INTEGER NOT NULL, attempt INTEGER NOT NULL,
+        losses INTEGER NOT NULL, failures INTEGER NOT NULL, created_at REAL NOT NULL, due_at REAL NOT NULL,
+        expires_at REAL, outcome TEXT, settled_at REAL, forget_at REAL, bytes INTEGER NOT NULL) STRICT;
+      CREATE INDEX task_ready ON task (claimed, method, due_at, seq, bytes) WHERE settled_at IS NULL;
+      CREATE INDEX task_expiry ON task (expires_at)
+        WHERE expires_at IS NOT NULL AND settled_at IS NULL AND claimed = 0;
+      CREATE INDEX task_record ON task (forget_at, bytes) WHERE settled_at IS NOT NULL;
+      CREATE TABLE session (id TEXT PRIMARY KEY, token TEXT NOT NULL) STRICT, WITHOUT ROWID;
+      CREATE TABLE clock (time REAL NOT NULL) STRICT;
+      INSERT INTO clock VALUES (3000);
+      INSERT INTO session VALUES ('client', 'secret');
+      INSERT INTO task VALUES
+        (1, 'late', 'client', 'add', '[1,2]', NULL, 'QUEUED', 1, 0, 0, 0, 1000, 2000, NULL, NULL, NULL, NULL, 5),
+        (2, 'early', 'client', 'add', '[1,2]', NULL, 'QUEUED', 0, 0, 0, 0, 1000, 1000, NULL, NULL, NULL, NULL, 5),
+        (3, 'retry', 'client', 'add', '[1,2]', NULL, 'SCHEDULED', 0, 1, 0, 1, 1000, 4000, NULL, NULL, NULL, NULL, 5),
+        (4, 'done', 'client', 'add', '[1,2]', NULL, 'FAILED', 0, 1, 0, 1, 1000, 1000, NULL, '{}', 3000, 9000, 207);
+      PRAGMA application_id = 0x5a54736b; PRAGMA user_version = 1`);
+    database.close();
+    const { store, summary } = await opened();
+    expect(summary.backlog).toEqual([{ method: "add", group: "", count: 2, rank: 1_000 }]);
+    expect(summary).toMatchObject({ nextDue: 4_000, unsettled: 3, unsettledBytes: 15, time: 3_000 });
+    expect(summary.sessions).toEqual([{ id: "client", token: "secret" }]);
+    expect(await claimIds(store)).toEqual(["early", "late"]);
+    expect((await store.claimDue(4_000, 9)).tasks).toEqual([
+      storedTask("retry", { status: "SCHEDULED", attempt: 1, failures: 1, dueAt: 4_000 }),
+    ]);
+    expect(idsOf((await store.failed({ limit: 9 })).tasks)).toEqual(["done"]);
   });
 
   it("has room again for what comes after something was removed", async () => {

@@ -89,6 +89,7 @@ export class SimulatedProcess implements Runtime {
   }
 
   readonly now = (): number => this.#simulator.now;
+  readonly wall = (): number => this.#simulator.now;
   readonly after = (ms: number, callback: () => void): Timer => this.#simulator.after(ms, callback, this);
   readonly random = (): number => this.#simulator.random();
   readonly id = (): string => `${this.name}.${++this.#ids}`;

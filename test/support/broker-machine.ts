@@ -42,10 +42,18 @@ function query(store: MemoryTasks, asked: StoreQuery): StoreAnswer {
   switch (asked.type) {
     case "claim":
       return store.claim(asked.claim);
+    case "claim-due":
+      return store.claimDue(asked.now, asked.limit);
     case "claim-expired":
       return store.claimExpired(asked.now, asked.limit);
     case "take":
       return store.take(asked.ids);
+    case "take-instance":
+      return store.takeInstance(asked.instance);
+    case "count-before":
+      return store.countBefore(asked.method, asked.group, asked.rank);
+    case "failed":
+      return store.failed(asked.filter);
     case "get":
       return store.get(asked.ids);
   }
@@ -79,6 +87,9 @@ export function machine(config: MachineOptions = {}): Machine {
     maxWaiters: 100,
     adoptMs: 1_500,
     hasDisk: false,
+    failedTtlMs: 3_600_000,
+    maxGroups: 100,
+    wall: () => now,
     random: () => 0.5,
     maxSessions: 100,
     announce: () => "tcp://announce",

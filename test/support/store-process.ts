@@ -6,5 +6,5 @@ const store = sqliteStore(process.argv[2] ?? "");
 await store.open();
 await store.commit([add("free"), addClaimed("held"), addClaimed("done"), settle("done")]);
 await store.commit([{ type: "save-session", id: "client", token: "secret" }]);
-await store.claim({ method: "add", now: 5_000, limit: 1, maxBytes: 1e9 });
+await store.claim({ method: "add", groups: [""], limit: 1, maxBytes: 1e9 });
 console.log("committed");

@@ -69,6 +69,7 @@ export class Broker {
       version,
       limits,
       hasDisk: store.durability === "disk",
+      wall: runtime.wall,
       random: runtime.random,
       newId: runtime.id,
       newToken: runtime.token,

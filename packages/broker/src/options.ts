@@ -49,6 +49,8 @@ export interface BrokerOptions extends Partial<MessageLimits> {
   readonly adoptMs?: number;
   /** How long the outcome of a submitted task is kept. @default 3,600,000 */
   readonly resultTtlMs?: number;
+  /** How long that of one that failed is kept, for `client.$failed`; at least as long as others. @default 604,800,000 (a week) */
+  readonly failedTtlMs?: number;
   /** Most records of settled tasks that a store keeps; the oldest go first. @default 1,000,000 */
   readonly maxResults?: number;
   /** Most bytes of such records. @default 256 MiB */
@@ -75,6 +77,8 @@ export interface BrokerOptions extends Partial<MessageLimits> {
   readonly maxClientBytes?: number;
   /** Most requests that wait for tasks to be settled. @default 1,000,000 */
   readonly maxWaiters?: number;
+  /** Most groups of tasks that have something queued. @default 100,000 */
+  readonly maxGroups?: number;
   /** Most clients and nodes. @default 100,000 */
   readonly maxSessions?: number;
   /** How much may wait for one peer that doesn't read before it is cut off, in bytes. @default 64 MiB */
@@ -101,6 +105,7 @@ const defaults = {
   stalledMs: 30_000,
   sessionTtlMs: 60_000,
   resultTtlMs: 3_600_000,
+  failedTtlMs: 604_800_000,
   adoptMs: 1_500,
   maxResults: 1_000_000,
   maxResultBytes: 256 * MiB,
@@ -115,6 +120,7 @@ const defaults = {
   maxClientTasks: 4_000_000,
   maxClientBytes: GiB,
   maxWaiters: 1_000_000,
+  maxGroups: 100_000,
   maxSessions: 100_000,
   maxOutboxBytes: 64 * MiB,
 };
@@ -126,6 +132,7 @@ const mayBeZero: readonly string[] = [
   "graceMs",
   "adoptMs",
   "resultTtlMs",
+  "failedTtlMs",
   "redeliveries",
   "maxResults",
   "maxResultBytes",

@@ -3,6 +3,7 @@ export { type Deadline, Deadlines } from "./collections/deadlines.ts";
 export { Deque } from "./collections/deque.ts";
 export { GenerationalMap } from "./collections/generational-map.ts";
 export { IndexedSet } from "./collections/indexed-set.ts";
+export { OrderedQueue } from "./collections/ordered-queue.ts";
 export { exitWithError, logLevels, numberOrText, stopOnSignals } from "./command-line.ts";
 export * from "./endpoint.ts";
 export * from "./errors.ts";

@@ -9,6 +9,8 @@ export interface Timer {
 export interface Runtime {
   /** Milliseconds since the Unix epoch when the process began, counted on from there: safe from jumps of the wall clock. */
   now(): number;
+  /** What the clock on the wall says, in milliseconds since the Unix epoch. It may jump. */
+  wall(): number;
   /** Calls `callback` once, in `ms` milliseconds. */
   after(ms: number, callback: () => void): Timer;
   /** From 0 to below 1. */
@@ -21,6 +23,7 @@ export interface Runtime {
 
 export const systemRuntime: Runtime = {
   now: () => performance.timeOrigin + performance.now(),
+  wall: () => Date.now(),
   after: (ms, callback) => {
     const timer = setTimeout(callback, ms);
     return { cancel: () => clearTimeout(timer) };

@@ -20,7 +20,7 @@ export function readAttempt(attemptId: string): { readonly id: string; readonly 
 }
 
 /** Whether a task waits for a node. */
-export function isFree({ status, isArriving, isTakenBack, node, settled }: Task): boolean {
-  if (isArriving || node !== undefined || settled !== undefined) return false;
+export function isFree({ status, isArriving, isParked, isTakenBack, node, settled }: Task): boolean {
+  if (isArriving || isParked || node !== undefined || settled !== undefined) return false;
   return status === TaskStatus.Queued || isTakenBack;
 }

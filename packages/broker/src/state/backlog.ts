@@ -1,18 +1,23 @@
 // The window: which stored tasks are held in memory, and when more of them are claimed from a store.
-import type { Deadlines } from "zerotask-core";
+
 import { busy } from "./command.ts";
-import type { Due } from "./due.ts";
-import type { Behind, MethodQueue } from "./method-queue.ts";
+import type { Lane } from "./lane.ts";
+import type { MethodQueue } from "./method-queue.ts";
 import type { Storages } from "./storages.ts";
-import type { Claimed, Durability, StoredTask, StoreSummary } from "./stored-task.ts";
+import type { Claimed, ClaimedByTime, Durability, StoredTask, StoreSummary } from "./stored-task.ts";
 import type { Turn } from "./turn.ts";
 
-/** So many tasks of one method may wait in memory; more are left to the store. */
+/** So many tasks of one method may wait in memory, shared by its groups; more are left to the store. */
 const windowTasks = 10_000;
-/** With fewer than this, more are claimed: a page at a time. */
-const lowTasks = 1_000;
+/** But so many of each group. */
+const minGroupTasks = 4;
+/** More are claimed once a group has this part of what it may have. */
+const lowPart = 10;
+/** So many at a time. */
 const pageTasks = 2_000;
 const pageBytes = 4 * 1024 * 1024;
+/** What has become due is claimed in smaller pages: what else is to be done must not wait for it. */
+const duePageTasks = 500;
 /** So many bytes of tasks of all methods may be held in memory, and as many more while they are being stored. */
 const windowBytes = 128 * 1024 * 1024;
 const mostBytes = 4 * windowBytes;
@@ -24,56 +29,80 @@ const levels: readonly Durability[] = ["memory", "disk"];
 export interface BacklogHandlers {
   /** Whether anybody could run tasks of this method. */
   isServed(method: MethodQueue): boolean;
-  method(name: string): MethodQueue;
+  lane(method: string, group: string): Lane;
+  /** What was claimed, to be held and run. */
   onClaimed(task: StoredTask, level: Durability): void;
+  /** Nothing of this group may be left. */
+  onClaimedAll(lane: Lane): void;
+}
+
+/** When the first of what one store keeps until then is due, or has waited too long. */
+interface Times {
+  due: number;
+  expiry: number;
+  isClaimingDue: boolean;
+  isClaimingExpired: boolean;
 }
 
 export class Backlog {
   readonly #turn: Turn;
-  readonly #deadlines: Deadlines<Due>;
   readonly #storages: Storages;
   readonly #handlers: BacklogHandlers;
   /** Bytes of the stored tasks that are held in memory. */
   #heldBytes = 0;
   /** Until then nothing is claimed: nodes may come back with what they were running. */
   #heldUntil = 0;
-  /** Methods that waited for that. */
-  readonly #postponed = new Set<MethodQueue>();
-  /** When the first of what was left to the stores has waited too long. */
-  #nextExpiry = Number.POSITIVE_INFINITY;
+  /** What waits for that. */
+  #postponed: (() => void)[] = [];
+  readonly #times: { readonly [level in Durability]: Times } = { memory: never(), disk: never() };
+  /** Groups of which more is to be claimed at the end of the turn. */
+  readonly #low = new Set<Lane>();
 
-  constructor(turn: Turn, deadlines: Deadlines<Due>, storages: Storages, handlers: BacklogHandlers) {
+  constructor(turn: Turn, storages: Storages, handlers: BacklogHandlers) {
     this.#turn = turn;
-    this.#deadlines = deadlines;
     this.#storages = storages;
     this.#handlers = handlers;
   }
 
   /** What a store had when it was opened; none of it is claimed before `heldUntil`. */
-  load(level: Durability, { backlog, nextExpiry }: StoreSummary, heldUntil: number): void {
-    for (const { method: name, count, nextAt } of backlog) {
-      const method = this.#handlers.method(name);
-      const behind = method.behind[level];
-      behind.count = count;
-      behind.nextAt = nextAt;
-      this.#postponed.add(method);
+  load(level: Durability, summary: StoreSummary, heldUntil: number): void {
+    for (const { method, group, count, rank } of summary.backlog) {
+      const lane = this.#handlers.lane(method, group);
+      lane.behind[level].count = count;
+      lane.behind[level].rank = rank;
     }
-    if (this.#postponed.size > 0) this.#heldUntil = heldUntil;
-    this.#nextExpiry = Math.min(this.#nextExpiry, nextExpiry ?? Number.POSITIVE_INFINITY);
+    if (summary.unsettled > 0) this.#heldUntil = heldUntil;
+    const { nextDue = Number.POSITIVE_INFINITY, nextExpiry = Number.POSITIVE_INFINITY } = summary;
+    this.#times[level].due = nextDue;
+    this.#times[level].expiry = nextExpiry;
   }
 
   /** When something has to be done, if nothing else happens. */
   get next(): number {
-    const held = this.#postponed.size > 0 ? this.#heldUntil : Number.POSITIVE_INFINITY;
-    return Math.min(held, Math.max(this.#nextExpiry, this.#heldUntil));
+    const isHolding = this.#postponed.length > 0 || (this.#low.size > 0 && this.#heldUntil > this.#turn.now);
+    let next = isHolding ? this.#heldUntil : Number.POSITIVE_INFINITY;
+    for (const level of levels) {
+      const { due, expiry, isClaimingDue, isClaimingExpired } = this.#times[level];
+      if (!isClaimingDue) next = Math.min(next, Math.max(due, this.#heldUntil));
+      if (!isClaimingExpired) next = Math.min(next, Math.max(expiry, this.#heldUntil));
+    }
+    return next;
   }
 
-  /** Whether a new task can be held in memory: what is behind in the store comes first. */
-  hasRoomFor(method: MethodQueue, level: Durability, bytes: number): boolean {
-    const { count, nextAt } = method.behind[level];
-    if (count > 0 && nextAt <= this.#turn.now) return false;
-    if (method.length + method.arriving >= windowTasks || this.#heldBytes + bytes > windowBytes) return false;
-    return this.#handlers.isServed(method);
+  /** Calls back when it is known what nodes were running before a restart of the broker. */
+  whenKnown(then: () => void): void {
+    if (this.#heldUntil <= this.#turn.now) then();
+    else this.#postponed.push(then);
+  }
+
+  /** Whether a new task can be held in memory: what comes before it in the store has to be there first. */
+  hasRoomFor(lane: Lane, level: Durability, rank: number, bytes: number): boolean {
+    const { count, rank: first } = lane.behind[level];
+    if (count > 0 && first <= rank) return false;
+    // What overtakes others would otherwise have to wait for room that they take up.
+    const most = groupTasks(lane.method) * (lane.isOvertaking(rank) ? 2 : 1);
+    if (lane.held >= most || this.#heldBytes + bytes > windowBytes) return false;
+    return this.#handlers.isServed(lane.method);
   }
 
   hold(bytes: number): void {
@@ -89,84 +118,160 @@ export class Backlog {
     if (this.#heldBytes > mostBytes) throw busy("bytes of tasks that are being stored", mostBytes);
   }
 
-  /** A task was left to its store. */
-  leave(method: MethodQueue, level: Durability, dueAt: number, expiresAt: number | undefined): void {
-    const behind = method.behind[level];
+  /** A task that is due was left to its store. */
+  leave(lane: Lane, level: Durability, rank: number, expiresAt: number | undefined): void {
+    const behind = lane.behind[level];
     behind.count++;
-    behind.nextAt = Math.min(behind.nextAt, dueAt);
-    this.#nextExpiry = Math.min(this.#nextExpiry, expiresAt ?? Number.POSITIVE_INFINITY);
-    this.refill(method);
+    behind.rank = Math.min(behind.rank, rank);
+    this.#expect(level, expiresAt);
+    this.refill(lane);
+  }
+
+  /** A task was left to its store until it is due. */
+  schedule(level: Durability, dueAt: number, expiresAt: number | undefined): void {
+    const times = this.#times[level];
+    times.due = Math.min(times.due, dueAt);
+    this.#expect(level, expiresAt);
   }
 
   /** A task that was behind was claimed by its id. */
-  taken(method: MethodQueue, level: Durability): void {
-    const behind = method.behind[level];
+  taken(lane: Lane, level: Durability): void {
+    const behind = lane.behind[level];
     behind.count = Math.max(0, behind.count - 1);
+    if (behind.count === 0) behind.rank = Number.POSITIVE_INFINITY;
   }
 
-  /** Claims more of this method, if few wait and somebody could run them. */
-  refill(method: MethodQueue): void {
-    if (!method.isBehind) return;
-    for (const level of levels) {
-      const behind = method.behind[level];
-      if (behind.count === 0 || behind.isClaiming || method.length > lowTasks) continue;
-      if (!this.#handlers.isServed(method)) continue;
-      if (this.#heldUntil > this.#turn.now) this.#postponed.add(method);
-      else if (behind.nextAt > this.#turn.now) this.#arm(method, behind.nextAt);
-      else this.#claim(method, level);
-    }
+  /** Claims more of this group at the end of the turn, if few wait and somebody could run them. */
+  refill(lane: Lane): void {
+    if (!lane.isBehind || lane.held > groupTasks(lane.method) / lowPart) return;
+    if (!this.#handlers.isServed(lane.method)) return;
+    this.#low.add(lane);
+  }
+
+  /** Claims more of all groups of a method. */
+  refillAll(method: MethodQueue): void {
+    for (const lane of method.lanes.values()) this.refill(lane);
   }
 
   /** What became due by itself. */
   doDue(): void {
     const { now } = this.#turn;
-    if (this.#postponed.size > 0 && this.#heldUntil <= now) {
-      const postponed = [...this.#postponed];
-      this.#postponed.clear();
-      for (const method of postponed) this.refill(method);
+    if (this.#heldUntil > now) return;
+    const postponed = this.#postponed;
+    this.#postponed = [];
+    for (const then of postponed) then();
+    for (const { level } of this.#storages) {
+      if (this.#times[level].due <= now) this.#claimDue(level);
+      if (this.#times[level].expiry <= now) this.#claimExpired(level);
     }
-    if (Math.max(this.#nextExpiry, this.#heldUntil) > now) return;
-    this.#nextExpiry = Number.POSITIVE_INFINITY;
-    for (const { level } of this.#storages) this.#claimExpired(level);
   }
 
-  #claim(method: MethodQueue, level: Durability): void {
-    const behind = method.behind[level];
-    behind.isClaiming = true;
-    const { now } = this.#turn;
-    const claim = { method: method.name, now, limit: pageTasks, maxBytes: pageBytes };
+  /** Ends the turn: what is to be claimed is asked for, many groups at once. */
+  flush(): void {
+    if (this.#low.size === 0 || this.#heldUntil > this.#turn.now) return;
+    const asked = new Map<string, Lane[]>();
+    for (const lane of this.#low) {
+      for (const level of levels) {
+        const behind = lane.behind[level];
+        if (behind.count === 0 || behind.isClaiming) continue;
+        const key = `${level} ${lane.method.name}`;
+        const lanes = asked.get(key);
+        if (lanes === undefined) asked.set(key, [lane]);
+        else lanes.push(lane);
+      }
+    }
+    this.#low.clear();
+    for (const [key, lanes] of asked) {
+      const level = key.startsWith("disk") ? "disk" : "memory";
+      const perGroup = Math.min(pageTasks, groupTasks((lanes[0] as Lane).method));
+      const perPage = Math.ceil(pageTasks / perGroup);
+      for (let i = 0; i < lanes.length; i += perPage) {
+        this.#claim(lanes.slice(i, i + perPage), level, perGroup);
+      }
+    }
+  }
+
+  #claim(lanes: readonly Lane[], level: Durability, limit: number): void {
+    const [{ method } = { method: undefined }] = lanes;
+    if (method === undefined) return;
+    for (const lane of lanes) lane.behind[level].isClaiming = true;
+    const claim = {
+      method: method.name,
+      groups: lanes.map(({ group }) => group),
+      limit,
+      maxBytes: pageBytes,
+    };
     this.#storages.for(level).claim(claim, (claimed) => {
-      behind.isClaiming = false;
+      for (const lane of lanes) lane.behind[level].isClaiming = false;
       if (claimed === undefined) return;
-      correct(behind, claimed);
+      correct(lanes, level, claimed);
       for (const task of claimed.tasks) this.#handlers.onClaimed(task, level);
-      this.refill(method);
+      for (const lane of lanes) {
+        this.refill(lane);
+        this.#handlers.onClaimedAll(lane);
+      }
+    });
+  }
+
+  #claimDue(level: Durability): void {
+    const times = this.#times[level];
+    if (times.isClaimingDue) return;
+    times.isClaimingDue = true;
+    times.due = Number.POSITIVE_INFINITY;
+    this.#storages.for(level).claimDue(this.#turn.now, duePageTasks, (claimed) => {
+      times.isClaimingDue = false;
+      this.#take(claimed, level);
+      times.due = Math.min(times.due, claimed?.nextAt ?? Number.POSITIVE_INFINITY);
     });
   }
 
   #claimExpired(level: Durability): void {
-    const limit = pageTasks;
-    this.#storages.for(level).claimExpired(this.#turn.now, limit, (claimed: Claimed | undefined) => {
-      for (const task of claimed?.tasks ?? []) {
-        this.taken(this.#handlers.method(task.method), level);
-        this.#handlers.onClaimed(task, level);
-      }
-      this.#nextExpiry = Math.min(this.#nextExpiry, claimed?.nextAt ?? Number.POSITIVE_INFINITY);
+    const times = this.#times[level];
+    if (times.isClaimingExpired) return;
+    times.isClaimingExpired = true;
+    times.expiry = Number.POSITIVE_INFINITY;
+    this.#storages.for(level).claimExpired(this.#turn.now, duePageTasks, (claimed) => {
+      times.isClaimingExpired = false;
+      this.#take(claimed, level);
+      times.expiry = Math.min(times.expiry, claimed?.nextAt ?? Number.POSITIVE_INFINITY);
     });
   }
 
-  #arm(method: MethodQueue, at: number): void {
-    if (method.backlogDeadline !== undefined && method.backlogDeadline.at <= at) return;
-    if (method.backlogDeadline !== undefined) this.#deadlines.delete(method.backlogDeadline);
-    method.backlogDeadline = this.#deadlines.add(at, { type: "backlog", method });
+  #take(claimed: ClaimedByTime | undefined, level: Durability): void {
+    for (const task of claimed?.tasks ?? []) {
+      if (task.status === "QUEUED") this.taken(this.#handlers.lane(task.method, task.group), level);
+      this.#handlers.onClaimed(task, level);
+    }
   }
+
+  #expect(level: Durability, expiresAt = Number.POSITIVE_INFINITY): void {
+    const times = this.#times[level];
+    times.expiry = Math.min(times.expiry, expiresAt);
+  }
+}
+
+/** How many tasks of each group of a method may wait in memory. */
+function groupTasks({ lanes }: MethodQueue): number {
+  return Math.max(minGroupTasks, Math.floor(windowTasks / Math.max(1, lanes.size)));
 }
 
 /**
  * The store knows best: what it does not have was settled, or claimed by another broker. It answers in order, so
  * its answer knows of all that was left to it until now.
  */
-function correct(behind: Behind, { tasks, nextAt }: Claimed): void {
-  behind.count = nextAt === undefined ? 0 : Math.max(1, behind.count - tasks.length);
-  behind.nextAt = nextAt ?? Number.POSITIVE_INFINITY;
+function correct(lanes: readonly Lane[], level: Durability, { tasks, left }: Claimed): void {
+  const counts = new Map<string, number>();
+  for (const { group } of tasks) counts.set(group, (counts.get(group) ?? 0) + 1);
+  const ranks = new Map(left);
+  for (const lane of lanes) {
+    const behind = lane.behind[level];
+    const rank = ranks.get(lane.group);
+    behind.count = rank === undefined ? 0 : Math.max(1, behind.count - (counts.get(lane.group) ?? 0));
+    behind.rank = rank ?? Number.POSITIVE_INFINITY;
+  }
+}
+
+function never(): Times {
+  const { POSITIVE_INFINITY: Never } = Number;
+  return { due: Never, expiry: Never, isClaimingDue: false, isClaimingExpired: false };
 }

@@ -18,6 +18,7 @@ import {
   respond,
 } from "zerotask-core";
 import { type Addressee, nobody, ReplyGroup } from "./addressee.ts";
+import { noOptions } from "./calls.ts";
 import { ClientCommands } from "./client-commands.ts";
 import { ClientSession } from "./client-session.ts";
 import { type Command, type CommandHandler, ParamReader, Refusal } from "./command.ts";
@@ -31,8 +32,6 @@ import type { Storage } from "./storage.ts";
 import type { Durability } from "./stored-task.ts";
 import { TaskCommands } from "./task-commands.ts";
 import { LOCAL_PEER } from "./turn.ts";
-
-const noOptions = {};
 
 /** How long a client of the original's protocol is known that says nothing. */
 const strangerTtlMs = 3_600_000;
@@ -105,6 +104,7 @@ export class BrokerState {
     this.#doDue();
     this.#parts.scheduler.fillRoom();
     this.#parts.storages.flush();
+    this.#parts.backlog.flush();
     this.#wake();
     return this.#parts.turn.end();
   }
@@ -218,7 +218,9 @@ export class BrokerState {
 
   /** What an earlier run of the broker left. */
   #onOpened({ level, summary }: Extract<BrokerEvent, { type: "opened" }>): void {
-    this.#parts.backlog.load(level, summary, this.#parts.turn.now + this.#config.adoptMs);
+    const known = this.#parts.turn.now + this.#config.adoptMs;
+    this.#parts.backlog.load(level, summary, known);
+    if (summary.unsettled > 0) this.#parts.methods.holdLimited(known);
     this.#parts.load.add(undefined, level, summary.unsettledBytes, summary.unsettled);
     for (const { id, token } of summary.sessions) {
       const client = new ClientSession(id, token, this.#parts.turn);
@@ -281,9 +283,8 @@ export class BrokerState {
         case "waited":
           this.#parts.waiters.giveUp(due.waiter);
           break;
-        case "backlog":
-          due.method.backlogDeadline = undefined;
-          this.#parts.backlog.refill(due.method);
+        case "gate":
+          this.#parts.scheduler.onGateDue(due.method, due.lane);
           break;
       }
     }

@@ -12,11 +12,13 @@ import type { Addressee } from "./addressee.ts";
 import type { ClientSession } from "./client-session.ts";
 import { stopping } from "./command.ts";
 import type { Load } from "./load.ts";
+import type { MethodTable } from "./method-table.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Settlement } from "./settlement.ts";
 import type { NewTask } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import type { TaskTable } from "./task-table.ts";
+import { dueAtOf, priorityOf } from "./timing.ts";
 import type { Turn } from "./turn.ts";
 
 export interface Call {
@@ -34,7 +36,13 @@ export interface CallParts {
   readonly life: TaskLife;
   readonly settlement: Settlement;
   readonly load: Load;
+  readonly methods: MethodTable;
+  /** What the clock on the wall says. */
+  readonly wall: () => number;
 }
+
+/** The options of a call that was made without any. */
+export const noOptions: WireOptions = {};
 
 export class Calls {
   readonly #parts: CallParts;
@@ -80,13 +88,17 @@ export class Calls {
     caller: ClientSession | undefined,
     addressee: Addressee,
   ): void {
-    const { life, load, turn } = this.#parts;
+    const { life, load, methods, turn, wall } = this.#parts;
     const { method, params, requestId, options, bytes } = call;
-    const refusal = this.#isDraining ? stopping() : load.refusal(caller, undefined, bytes);
+    const { group = "" } = options;
+    const refusal = this.#isDraining
+      ? stopping()
+      : (load.refusal(caller, undefined, bytes) ?? methods.refusal(method, group));
     if (refusal !== undefined) {
       addressee.deliver(respond(requestId, refusal.error));
       return;
     }
+    const lane = methods.lane(method, group);
     const createdAt = turn.now;
     const expiresAt = options.expiresMs === undefined ? undefined : createdAt + options.expiresMs;
     const task: NewTask = {
@@ -100,9 +112,13 @@ export class Calls {
       requestId,
       bytes,
       createdAt,
+      // What is asked of most calls is nothing.
+      dueAt: options === noOptions ? createdAt : dueAtOf(options, { now: createdAt, wall: wall() }),
       expiresAt,
+      priority: priorityOf(options, lane.method.description),
+      instance: undefined,
     };
-    life.call(task, method);
+    life.call(task, lane);
   }
 }
 

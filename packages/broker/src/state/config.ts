@@ -19,6 +19,8 @@ export interface BrokerConfig extends LoadBounds {
   readonly sessionTtlMs: number;
   /** How long the outcome of a submitted task is kept. */
   readonly resultTtlMs: number;
+  /** How long that of one that failed is kept, so that it can be retried. */
+  readonly failedTtlMs: number;
   /** How many records of settled tasks are kept in each store, and their bytes in all. */
   readonly maxResults: number;
   readonly maxResultBytes: number;
@@ -28,6 +30,8 @@ export interface BrokerConfig extends LoadBounds {
   readonly maxReplayBytes: number;
   /** How often a task may lose its node before it fails. */
   readonly redeliveries: number;
+  /** How many groups of tasks may be known. */
+  readonly maxGroups: number;
   /** How many clients and nodes may be known. */
   readonly maxSessions: number;
   /** How many requests may wait for tasks to be settled. */
@@ -40,6 +44,8 @@ export interface BrokerConfig extends LoadBounds {
   readonly announce: () => string;
   /** The `broker.*` tasks that the broker itself serves now. */
   readonly brokerTasks: () => readonly MethodDescription[];
+  /** What the clock on the wall says: milliseconds since the epoch, which may jump. */
+  readonly wall: () => number;
   /** A random number from 0 to 1. */
   readonly random: () => number;
   /** A new random id. */

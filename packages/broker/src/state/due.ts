@@ -1,4 +1,5 @@
 // What can become due.
+import type { Lane } from "./lane.ts";
 import type { MethodQueue } from "./method-queue.ts";
 import type { Task } from "./task.ts";
 import type { Waiter } from "./waiters.ts";
@@ -8,5 +9,5 @@ export type Due =
   | { readonly type: "task"; readonly task: Task }
   /** A waiter's own time is over. */
   | { readonly type: "waited"; readonly waiter: Waiter }
-  /** Stored tasks of this method can be claimed. */
-  | { readonly type: "backlog"; readonly method: MethodQueue };
+  /** A rate lets more of a method, or of one of its groups, begin. */
+  | { readonly type: "gate"; readonly method: MethodQueue; readonly lane: Lane | undefined };

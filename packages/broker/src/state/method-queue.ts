@@ -1,114 +1,160 @@
-// The tasks of one method that wait for a node, in order of submission, and the nodes that serve it.
-import { type Deadline, Deque, type MethodDescription, TaskStatus } from "zerotask-core";
-import type { Due } from "./due.ts";
+// The tasks of one method that wait for a node, whose groups take turns, and the nodes that serve it.
+import { Deque, type MethodDescription, type MethodLimits } from "zerotask-core";
+import { Gate } from "./gate.ts";
+import { Lane } from "./lane.ts";
+import type { Gathering } from "./node-choice.ts";
 import type { NodeSession } from "./node-session.ts";
-import type { Durability } from "./stored-task.ts";
 import type { Task } from "./task.ts";
 
-const minCompaction = 1_024;
-
-/** What one store has of this method that was not claimed, as far as is known. */
-export interface Behind {
-  count: number;
-  /** When the first of it is due. */
-  nextAt: number;
-  isClaiming: boolean;
-}
+/** How much the mean time of a run is moved by one more. */
+const smoothing = 0.05;
 
 export class MethodQueue {
   readonly name: string;
   readonly nodes: Set<NodeSession> = new Set();
-  /** How the node that serves it wants it to be run. */
-  description: MethodDescription | undefined = undefined;
-  /** Tasks of this method in memory that are not settled. */
-  unsettled = 0;
-  /** Those of them that are being stored, and will then wait here. */
-  arriving = 0;
+  readonly gate: Gate = new Gate();
+  readonly lanes: Map<string, Lane> = new Map();
   /** Since when no node serves it. */
   unservedSince: number;
-  readonly behind: { readonly [level in Durability]: Behind } = { memory: nothing(), disk: nothing() };
-  /** When more of what is behind is due. */
-  backlogDeadline: Deadline<Due> | undefined = undefined;
-  readonly #waiting = new Deque<Task>();
-  /** Tasks that came back from nodes; they are older than all that wait. The oldest is last. */
-  readonly #returned: Task[] = [];
+  /** How many tasks wait for a node. */
+  length = 0;
+  /** Where tasks are being gathered for one run of a handler that takes many. */
+  gathering: Gathering | undefined = undefined;
+  /** How long a run takes, on an average of the last ones. */
+  meanRunMs: number | undefined = undefined;
+  readonly #line = new Deque<Lane>();
+  #description: MethodDescription | undefined;
+  /** Set by a client, instead of what the description says. */
+  #limits: MethodLimits | undefined;
 
-  constructor(name: string, now: number) {
+  constructor(name: string, now: number, limits: MethodLimits | undefined) {
     this.name = name;
     this.unservedSince = now;
+    this.#limits = limits;
+    this.#applyLimits();
   }
 
-  /** About how many tasks wait; a little more, where some were settled meanwhile. */
-  get length(): number {
-    return this.#waiting.size + this.#returned.length;
+  /** How the node that serves it wants it to be run. */
+  get description(): MethodDescription | undefined {
+    return this.#description;
   }
 
-  /** Whether a store has any of it that was not claimed. */
-  get isBehind(): boolean {
-    return this.behind.memory.count > 0 || this.behind.disk.count > 0;
+  set description(description: MethodDescription | undefined) {
+    this.#description = description;
+    this.#applyLimits();
+  }
+
+  /** What holds now. */
+  get limits(): MethodLimits {
+    const { concurrency, rate, perGroup } = this.#limits ?? this.#description ?? {};
+    return {
+      ...(concurrency !== undefined && { concurrency }),
+      ...(rate !== undefined && { rate }),
+      ...(perGroup !== undefined && { perGroup }),
+    };
+  }
+
+  /** Sets what holds from now on, whatever the description says. */
+  setLimits(limits: MethodLimits): void {
+    this.#limits = limits;
+    this.#applyLimits();
   }
 
   /** Whether anything of it is left anywhere. */
   get isEmpty(): boolean {
-    const { memory, disk } = this.behind;
-    return this.unsettled === 0 && !this.isBehind && !memory.isClaiming && !disk.isClaiming;
+    return this.lanes.size === 0;
   }
 
-  push(task: Task): void {
-    // Entries of settled tasks are passed over at the head; behind a head that waits they must not pile up.
-    if (this.#waiting.size > minCompaction && this.#waiting.size > this.unsettled * 2) this.#compact();
-    task.inQueue = true;
-    this.#waiting.push(task);
+  /** The group of this name, made if need be. */
+  lane(group: string): Lane {
+    let lane = this.lanes.get(group);
+    if (lane === undefined) {
+      lane = new Lane(this, group);
+      if (group !== "") lane.gate.setLimits(this.limits.perGroup ?? {});
+      this.lanes.set(group, lane);
+    }
+    return lane;
   }
 
-  /** Puts back a task that had been taken, at its old place. */
-  putBack(task: Task): void {
-    // An entry that was only passed over still stands in its place.
+  add(task: Task): void {
+    const { lane } = task;
     if (task.inQueue) return;
-    task.inQueue = true;
-    let index = this.#returned.length;
-    while (index > 0 && (this.#returned[index - 1] as Task).sequence < task.sequence) index--;
-    this.#returned.splice(index, 0, task);
+    this.length++;
+    lane.add(task);
+    this.lineUp(lane);
   }
 
-  /** The oldest task that waits. */
-  head(): Task | undefined {
-    for (let task = this.#first(); task !== undefined; task = this.#first()) {
-      if (task.status === TaskStatus.Queued) return task;
-      this.#removeFirst();
+  /** Lets a group take part again that may have something to run. */
+  lineUp(lane: Lane): void {
+    if (lane.isInLine || lane.length === 0) return;
+    lane.isInLine = true;
+    this.#line.push(lane);
+  }
+
+  /**
+   * The task that is next: of the group whose turn it is.
+   * @param onClosed called with a group, or nothing for the method, that can't go on before that time
+   */
+  next(now: number, onClosed: (at: number, lane?: Lane) => void): Task | undefined {
+    if (this.length === 0) return undefined;
+    const opensAt = this.gate.opensAt(now);
+    if (opensAt > now) {
+      onClosed(opensAt);
+      return undefined;
+    }
+    for (let lane = this.#line.peek(); lane !== undefined; lane = this.#line.peek()) {
+      const { head } = lane;
+      if (head !== undefined) {
+        const laneOpensAt = lane.gate.opensAt(now);
+        if (laneOpensAt <= now) return head;
+        onClosed(laneOpensAt, lane);
+      }
+      this.#line.shift();
+      lane.isInLine = false;
     }
     return undefined;
   }
 
-  /** Takes out the task that `head` returned. */
+  /** Takes out the task that `next` returned; its group goes to the end of the line. */
   take(): void {
-    this.#removeFirst();
+    const lane = this.#line.shift();
+    if (lane === undefined) return;
+    lane.isInLine = false;
+    if (lane.shift() !== undefined) this.length--;
+    this.lineUp(lane);
+  }
+
+  /** A task that waits was settled. */
+  drop(task: Task): void {
+    if (!task.inQueue) return;
+    this.length--;
+    task.lane.drop(task);
+  }
+
+  /** A task that waits goes elsewhere, and may come back. */
+  delete(task: Task): void {
+    if (!task.inQueue) return;
+    this.length--;
+    task.lane.delete(task);
+  }
+
+  /** A run took so long. */
+  noteRun(ms: number): void {
+    this.meanRunMs = this.meanRunMs === undefined ? ms : this.meanRunMs + (ms - this.meanRunMs) * smoothing;
   }
 
   /** Every task that waits, in no particular order. */
   *[Symbol.iterator](): Generator<Task> {
-    for (const tasks of [this.#returned, this.#waiting]) {
-      for (const task of tasks) if (task.status === TaskStatus.Queued) yield task;
+    for (const lane of this.lanes.values()) yield* lane;
+  }
+
+  #applyLimits(): void {
+    const { perGroup = {}, ...ofMethod } = this.limits;
+    this.gate.setLimits(ofMethod);
+    for (const lane of this.lanes.values()) {
+      if (lane.group !== "") lane.gate.setLimits(perGroup);
+      // It may have been closed by what held before.
+      this.lineUp(lane);
     }
   }
-
-  #compact(): void {
-    this.#waiting.retain((task) => {
-      task.inQueue = task.status === TaskStatus.Queued;
-      return task.inQueue;
-    });
-  }
-
-  #first(): Task | undefined {
-    return this.#returned.at(-1) ?? this.#waiting.peek();
-  }
-
-  #removeFirst(): void {
-    const task = this.#returned.pop() ?? this.#waiting.shift();
-    if (task !== undefined) task.inQueue = false;
-  }
-}
-
-function nothing(): Behind {
-  return { count: 0, nextAt: Number.POSITIVE_INFINITY, isClaiming: false };
 }

@@ -12,11 +12,13 @@ import {
   respond,
   traitsFromWire,
 } from "zerotask-core";
+import type { Admission } from "./admission.ts";
 import { heldAttempt, isFree, readAttempt } from "./attempts.ts";
 import { busy, type Command, checkId, type ParamReader, Refusal } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
 import { checkNoSession, readProtocol, readToken, wireLimits } from "./introduction.ts";
 import { NodeSession } from "./node-session.ts";
+import type { Runs } from "./runs.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Task } from "./task.ts";
@@ -33,6 +35,8 @@ export interface NodeParts {
   readonly life: TaskLife;
   readonly scheduler: Scheduler;
   readonly waiters: Waiters;
+  readonly runs: Runs;
+  readonly admission: Admission;
 }
 
 /** How many attempts a node may bring back. */
@@ -161,7 +165,7 @@ export class NodeArrivals {
       after.tasks.add(task);
       task.node = after;
     }
-    this.leave(before, (task) => this.#parts.life.putBack(task));
+    this.leave(before, (task) => this.#parts.runs.putBack(task));
   }
 
   /** The node takes no part any more; `each` is done with what it had. */
@@ -171,6 +175,7 @@ export class NodeArrivals {
     sessions.remove(node);
     scheduler.remove(node);
     waiters.forget(node);
+    this.#parts.admission.lose(node);
     for (const task of node.tasks.toArray()) each(task);
     if (node.token === undefined) scheduler.countAskingNodes(-1);
   }

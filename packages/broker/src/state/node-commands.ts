@@ -61,11 +61,12 @@ export class NodeCommands {
     const task =
       typeof response.id === "string" ? heldAttempt(this.#parts.tasks, node, response.id) : undefined;
     if (task === undefined) {
+      if (this.#parts.admission.naming.answer(node, response)) return true;
       this.#refused++;
       return false;
     }
     const status = "error" in response ? TaskStatus.Failed : TaskStatus.Finished;
-    this.#parts.life.end(task, status, outcomeOf(response), bytes);
+    this.#parts.runs.end(task, status, outcomeOf(response), bytes);
     return true;
   }
 
@@ -76,7 +77,7 @@ export class NodeCommands {
 
   /** The node is gone: its tasks go on with their next attempts. */
   lose(node: NodeSession): void {
-    this.#arrivals.leave(node, (task) => this.#parts.life.lose(task));
+    this.#arrivals.leave(node, (task) => this.#parts.runs.lose(task));
   }
 
   #heartbeat(command: Command, read: ParamReader): Outcome {
@@ -86,7 +87,7 @@ export class NodeCommands {
   }
 
   #disconnect(command: Command, read: ParamReader): Outcome {
-    this.#arrivals.leave(nodeOf(command, read, this.#parts), (task) => this.#parts.life.putBack(task));
+    this.#arrivals.leave(nodeOf(command, read, this.#parts), (task) => this.#parts.runs.putBack(task));
     return { result: true };
   }
 
@@ -123,7 +124,7 @@ export class NodeCommands {
   #status(command: Command, read: ParamReader): Outcome {
     const task = this.#heldTask(command, read);
     const status = read.string("status");
-    if (status === TaskStatus.Running) this.#parts.life.start(task);
+    if (status === TaskStatus.Running) this.#parts.runs.start(task);
     else if (status === TaskStatus.Queued) this.#handBack(task);
     else {
       throw new Refusal(
@@ -138,20 +139,20 @@ export class NodeCommands {
   #handBack(task: Task): void {
     const { node } = task;
     if (node !== undefined) node.capacity = node.tasks.size - 1;
-    this.#parts.life.handBack(task);
+    this.#parts.runs.handBack(task);
   }
 
   #finished(command: Command, read: ParamReader): Outcome {
     const task = this.#heldTask(command, read);
     const result = read.value("result") ?? null;
-    this.#parts.life.end(task, TaskStatus.Finished, { result }, command.bytes);
+    this.#parts.runs.end(task, TaskStatus.Finished, { result }, command.bytes);
     return { result: true };
   }
 
   #failed(command: Command, read: ParamReader): Outcome {
     const task = this.#heldTask(command, read);
     const error = readError(read.value("error"));
-    this.#parts.life.end(task, TaskStatus.Failed, { error }, command.bytes);
+    this.#parts.runs.end(task, TaskStatus.Failed, { error }, command.bytes);
     return { result: true };
   }
 

@@ -1,13 +1,19 @@
 // What the broker's state machine is made of, and who knows whom.
 import { Deadlines } from "zerotask-core";
+import { Admission } from "./admission.ts";
 import { Backlog } from "./backlog.ts";
+import { Batches } from "./batches.ts";
 import { Calls } from "./calls.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Due } from "./due.ts";
 import { Load } from "./load.ts";
+import { MethodTable } from "./method-table.ts";
+import { Patience } from "./patience.ts";
+import { Runs } from "./runs.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Sessions } from "./sessions.ts";
 import { Settlement } from "./settlement.ts";
+import { SharedRuns } from "./shared-runs.ts";
 import { Storages } from "./storages.ts";
 import { Submissions } from "./submissions.ts";
 import { TaskLife } from "./task-life.ts";
@@ -17,6 +23,7 @@ import { Waiters } from "./waiters.ts";
 
 export interface BrokerParts {
   readonly config: BrokerConfig;
+  readonly wall: () => number;
   readonly turn: Turn;
   readonly deadlines: Deadlines<Due>;
   readonly sessions: Sessions;
@@ -24,10 +31,14 @@ export interface BrokerParts {
   readonly storages: Storages;
   readonly load: Load;
   readonly waiters: Waiters;
+  readonly methods: MethodTable;
+  readonly patience: Patience;
   readonly scheduler: Scheduler;
   readonly backlog: Backlog;
+  readonly admission: Admission;
   readonly settlement: Settlement;
   readonly life: TaskLife;
+  readonly runs: Runs;
   readonly calls: Calls;
   readonly submissions: Submissions;
 }
@@ -40,18 +51,48 @@ export function assemble(config: BrokerConfig): BrokerParts {
   const storages = new Storages(turn, config.hasDisk);
   const load = new Load(config);
   const waiters = new Waiters(deadlines, config.maxWaiters);
-  const { graceMs, heartbeatMs } = config;
-  const options = { graceMs, heartbeatMs, local: sessions.local };
-  const scheduler = new Scheduler(turn, deadlines, options, (method) => backlog.refill(method));
-  const backlog: Backlog = new Backlog(turn, deadlines, storages, {
-    isServed: (method) => scheduler.isServed(method),
-    method: (name) => scheduler.method(name),
-    onClaimed: (task, level) => life.admit(task, level),
+  const { wall } = config;
+  const { local } = sessions;
+  const methods = new MethodTable(turn, deadlines, { local, maxGroups: config.maxGroups });
+  const patience = new Patience(turn, deadlines, config.graceMs);
+  const scheduler = new Scheduler(turn, methods, patience, config.heartbeatMs, {
+    onTaken: (lane) => backlog.refill(lane),
+    onServed: (method) => backlog.refillAll(method),
+    onPicked: (task) => admission.admit(task),
   });
-  const base = { config, turn, deadlines, sessions, tasks, storages, load, waiters, scheduler, backlog };
-  const settlement = new Settlement({ ...base, retention: config });
-  const life: TaskLife = new TaskLife({ ...base, settlement, bounds: config });
-  const calls = new Calls({ ...base, settlement, life });
-  const submissions = new Submissions({ ...base, settlement, life });
-  return { ...base, settlement, life, calls, submissions };
+  const backlog = new Backlog(turn, storages, {
+    isServed: (method) => scheduler.isServed(method),
+    lane: (method, group) => methods.lane(method, group),
+    onClaimed: (task, level) => life.admit(task, level),
+    onClaimedAll: (lane) => {
+      methods.releaseLane(lane);
+      scheduler.release(lane.method);
+    },
+  });
+  const shared = new SharedRuns(turn, tasks, scheduler, () => life.nextNumber());
+  const admission: Admission = new Admission(turn, shared, {
+    enqueue: (task) => life.enqueue(task),
+    end: (task, status, error) => settlement.settle(task, status, { error }, 0),
+    stop: (run) => life.stop(run),
+    onParked: (task) => patience.begin(task),
+  });
+  const base = { config, wall, turn, deadlines, sessions, tasks, storages, load, waiters, methods, patience };
+  const more = { ...base, scheduler, backlog, admission };
+  const settlement: Settlement = new Settlement({
+    ...more,
+    retention: config,
+    handlers: {
+      onLeft: (task) => admission.leave(task),
+      onSharedEnd: (run, status, outcome, bytes) => {
+        for (const task of shared.end(run)) runs.end(task, status, outcome, bytes);
+      },
+      onSettled: () => undefined,
+    },
+  });
+  const life: TaskLife = new TaskLife({ ...more, settlement, runs: () => runs });
+  const runs: Runs = new Runs({ ...more, settlement, life, bounds: config });
+  const batches = new Batches({ ...more, life });
+  const calls = new Calls({ ...more, settlement, life });
+  const submissions = new Submissions({ ...more, settlement, life, batches });
+  return { ...more, settlement, life, runs, calls, submissions };
 }

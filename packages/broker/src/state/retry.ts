@@ -1,11 +1,17 @@
 // When a task that failed runs again.
-import { type Backoff, defaultBackoff, ErrorCode, type Outcome } from "zerotask-core";
+import { type Backoff, defaultBackoff, ErrorCode, mostSpanMs, type Outcome } from "zerotask-core";
 
 /** Whether another run may end otherwise: what a handler threw, or a run that took too long. */
 export function mayBeRetried(outcome: Outcome): boolean {
   if (!("error" in outcome)) return false;
   const { code } = outcome.error;
   return code === ErrorCode.TaskFailed || code === ErrorCode.TaskExpired;
+}
+
+/** How long to wait before a run that a handler asked for. @param data of its error: `{delay_ms}` */
+export function rerunDelay(data: unknown): number {
+  const delay = (data as { readonly delay_ms?: unknown } | undefined)?.delay_ms;
+  return typeof delay === "number" && delay >= 0 && delay <= mostSpanMs ? delay : 0;
 }
 
 /**

@@ -1,8 +1,10 @@
 // How tasks end: one outcome each, told to everybody who asked for it once it is stored.
-import { Announcement, notification, type Outcome, Push, respond, type TaskStatus } from "zerotask-core";
+import { Announcement, notification, type Outcome, Push, respond, TaskStatus } from "zerotask-core";
 import type { Backlog } from "./backlog.ts";
 import type { ClientSession } from "./client-session.ts";
 import type { Load } from "./load.ts";
+import type { MethodTable } from "./method-table.ts";
+import type { Patience } from "./patience.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Storages } from "./storages.ts";
@@ -16,8 +18,9 @@ export interface RetentionBounds {
   /** How many answers of one client are kept until it acknowledges them, and their bytes. */
   readonly maxReplay: number;
   readonly maxReplayBytes: number;
-  /** How long outcomes are kept: of submitted tasks, and of those whose outcome nobody wants. */
+  /** How long outcomes are kept: of submitted tasks, of those that failed, and of those whose outcome nobody wants. */
   readonly resultTtlMs: number;
+  readonly failedTtlMs: number;
   readonly replayMs: number;
 }
 
@@ -30,7 +33,19 @@ export interface SettlementParts {
   readonly sessions: Sessions;
   readonly waiters: Waiters;
   readonly load: Load;
+  readonly methods: MethodTable;
+  readonly patience: Patience;
   readonly retention: RetentionBounds;
+  readonly handlers: SettlementHandlers;
+}
+
+export interface SettlementHandlers {
+  /** What waited for this task can go on. */
+  onLeft(task: Task): void;
+  /** A shared run has ended: so it has for those who took part. */
+  onSharedEnd(run: Task, status: TaskStatus, outcome: Outcome, bytes: number): void;
+  /** A stored task has its outcome. */
+  onSettled(task: Task): void;
 }
 
 export class Settlement {
@@ -43,27 +58,40 @@ export class Settlement {
   /** Records the one outcome that a task has, and tells everybody who asked for it, once that is stored. */
   settle(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
     if (task.settled !== undefined) return;
-    const { backlog, load, scheduler, sessions, storages, tasks, turn } = this.#parts;
+    const { backlog, handlers, load, methods, patience, scheduler, sessions, storages, tasks, turn } =
+      this.#parts;
+    scheduler.drop(task);
     scheduler.unassign(task);
-    scheduler.disarm(task);
+    patience.disarm(task);
     task.status = status;
     task.settled = { outcome, at: turn.now, bytes };
+    task.lane.unsettled--;
+    handlers.onLeft(task);
+    if (task.members !== undefined) {
+      tasks.remove(task);
+      handlers.onSharedEnd(task, status, outcome, bytes);
+      methods.releaseLane(task.lane);
+      scheduler.release(task.method);
+      return;
+    }
     const client = task.caller ?? sessions.clients.get(task.ownerId);
     load.remove(client, task.level, task.bytes);
-    task.method.unsettled--;
     if (task.level === undefined) {
       task.params = undefined;
       task.caller?.calls.delete(task);
       this.answer(task);
       if (task.caller === undefined || task.caller.isGone) tasks.remove(task);
+      methods.releaseLane(task.lane);
       scheduler.release(task.method);
       return;
     }
     const storage = storages.for(task.level);
     storage.change(this.#settleChange(task, status, outcome));
+    handlers.onSettled(task);
     storage.whenStored((failure) => {
       tasks.remove(task);
       backlog.release(task.bytes);
+      methods.releaseLane(task.lane);
       scheduler.release(task.method);
       if (failure === undefined)
         this.#tell(task.ownerId, task.options.notify, { id: task.id, status, outcome });
@@ -98,7 +126,10 @@ export class Settlement {
 
   #settleChange(task: Task, status: TaskStatus, outcome: Outcome): StoreChange {
     const { turn, retention } = this.#parts;
-    const isDiscarded = task.options.discard === true;
+    const hasFailed = status === TaskStatus.Failed || status === TaskStatus.Expired;
+    // What failed is kept also where nobody waits for it: somebody will want to know why.
+    const isDiscarded = task.options.discard === true && !hasFailed;
+    const keptMs = hasFailed ? Math.max(retention.failedTtlMs, retention.resultTtlMs) : retention.resultTtlMs;
     return {
       type: "settle",
       id: task.id,
@@ -107,7 +138,7 @@ export class Settlement {
       outcome: isDiscarded ? undefined : JSON.stringify(outcome),
       settledAt: turn.now,
       // The record of what nobody wants is kept for as long as it may be submitted again, for want of an answer.
-      forgetAt: turn.now + (isDiscarded ? retention.replayMs : retention.resultTtlMs),
+      forgetAt: turn.now + (isDiscarded ? retention.replayMs : keptMs),
     };
   }
 

@@ -3,21 +3,39 @@ import { Deque, ErrorCode, type ErrorObject, errorObject } from "zerotask-core";
 import type {
   Claim,
   Claimed,
+  ClaimedByTime,
   CommitResult,
   Durability,
+  FailedFilter,
   StoreChange,
   StoredTask,
   Taken,
+  TaskPage,
 } from "./stored-task.ts";
 import type { Turn } from "./turn.ts";
 
 export type StoreQuery =
   | { readonly type: "claim"; readonly claim: Claim }
+  | { readonly type: "claim-due"; readonly now: number; readonly limit: number }
   | { readonly type: "claim-expired"; readonly now: number; readonly limit: number }
   | { readonly type: "take"; readonly ids: readonly string[] }
-  | { readonly type: "get"; readonly ids: readonly string[] };
+  | { readonly type: "take-instance"; readonly instance: string }
+  | { readonly type: "get"; readonly ids: readonly string[] }
+  | {
+      readonly type: "count-before";
+      readonly method: string;
+      readonly group: string;
+      readonly rank: number;
+    }
+  | { readonly type: "failed"; readonly filter: FailedFilter };
 
-export type StoreAnswer = Claimed | readonly Taken[] | readonly StoredTask[];
+export type StoreAnswer =
+  | Claimed
+  | ClaimedByTime
+  | readonly Taken[]
+  | readonly StoredTask[]
+  | TaskPage
+  | number;
 
 /** Gets what was asked for, or why it can't be had. */
 export type Then<T> = (answer: T | undefined, failure: ErrorObject | undefined) => void;
@@ -87,12 +105,28 @@ export class Storage {
     this.#ask({ type: "claim", claim }, then as Then<StoreAnswer>);
   }
 
-  claimExpired(now: number, limit: number, then: Then<Claimed>): void {
+  claimDue(now: number, limit: number, then: Then<ClaimedByTime>): void {
+    this.#ask({ type: "claim-due", now, limit }, then as Then<StoreAnswer>);
+  }
+
+  claimExpired(now: number, limit: number, then: Then<ClaimedByTime>): void {
     this.#ask({ type: "claim-expired", now, limit }, then as Then<StoreAnswer>);
   }
 
   take(ids: readonly string[], then: Then<readonly Taken[]>): void {
     this.#ask({ type: "take", ids }, then as Then<StoreAnswer>);
+  }
+
+  takeInstance(instance: string, then: Then<readonly Taken[]>): void {
+    this.#ask({ type: "take-instance", instance }, then as Then<StoreAnswer>);
+  }
+
+  countBefore(method: string, group: string, rank: number, then: Then<number>): void {
+    this.#ask({ type: "count-before", method, group, rank }, then as Then<StoreAnswer>);
+  }
+
+  failed(filter: FailedFilter, then: Then<TaskPage>): void {
+    this.#ask({ type: "failed", filter }, then as Then<StoreAnswer>);
   }
 
   get(ids: readonly string[], then: Then<readonly StoredTask[]>): void {
@@ -147,6 +181,8 @@ export class Storage {
       then(undefined, this.#failure);
       return;
     }
+    // It may be about what was changed before in this turn.
+    this.flush();
     const request = ++this.#lastRequest;
     this.#asked.set(request, then);
     this.#turn.emit({ type: "ask", level: this.level, request, query });

@@ -9,19 +9,28 @@ export interface StoredTask {
   /** The client that submitted it. */
   readonly ownerId: string;
   readonly method: string;
+  /** Which of the method's groups it is in; empty where it is in none. */
+  readonly group: string;
+  readonly priority: number;
+  /** Its place in the order in which the tasks of its group run, smaller first. */
+  readonly rank: number;
+  /** Names what there is to be one of at a time: a batch, or an instance of a singleton. */
+  readonly instance: string | undefined;
   /** JSON; kept after the task is settled, too. */
   readonly params: string | undefined;
   /** JSON that only the broker's state machine reads. */
   readonly options: string | undefined;
+  /** Of what is not settled: SCHEDULED until it is due, and QUEUED from then on, also while it runs. */
   readonly status: TaskStatus;
   /** Number of the last assignment that is known to have come to nothing; 0 before. */
   readonly attempt: number;
-  /** How many nodes were lost with it, and how many of its runs failed. */
+  /** How many nodes were lost with it, how many of its runs failed, and how many asked for another one. */
   readonly losses: number;
   readonly failures: number;
+  readonly reruns: number;
   /** All times are milliseconds since the Unix epoch. */
   readonly createdAt: number;
-  /** From when on it can be claimed. Of one method, what was due first is claimed first. */
+  /** From when on it may run. */
   readonly dueAt: number;
   /** When it has waited too long for its first run. */
   readonly expiresAt: number | undefined;
@@ -45,10 +54,7 @@ export type StoreChange =
       readonly settledAt: number;
       readonly forgetAt: number;
     }
-  /**
-   * It goes on with another attempt, and its `expiresAt` does not count any more. Where not `isClaimed`, it goes back to
-   * those that can be claimed from `dueAt` on.
-   */
+  /** It goes on later, or in another place. Where not `isClaimed`, it goes back to those that can be claimed. */
   | {
       readonly type: "reschedule";
       readonly id: string;
@@ -56,14 +62,23 @@ export type StoreChange =
       readonly attempt: number;
       readonly losses: number;
       readonly failures: number;
+      readonly reruns: number;
+      readonly priority: number;
+      readonly rank: number;
       readonly dueAt: number;
+      readonly expiresAt: number | undefined;
       readonly isClaimed: boolean;
     }
+  /** A settled task is QUEUED once more, as if nothing had failed yet; attempts go on being numbered. */
+  | { readonly type: "revive"; readonly id: string; readonly dueAt: number; readonly rank: number }
   /** Forget a task and its record, settled or not. */
   | { readonly type: "remove"; readonly id: string }
   /** A client that may come back after a restart, and the proof that it is the same. */
   | { readonly type: "save-session"; readonly id: string; readonly token: string }
   | { readonly type: "remove-session"; readonly id: string }
+  /** What the broker knows beside tasks, such as schedules: a text under a kind and a name. */
+  | { readonly type: "save-item"; readonly kind: string; readonly name: string; readonly value: string }
+  | { readonly type: "remove-item"; readonly kind: string; readonly name: string }
   /** Remove some records of settled tasks that are over their time, or over a number or a size; the oldest first. */
   | {
       readonly type: "expire";
@@ -79,18 +94,48 @@ export interface CommitResult {
   readonly expireMore: boolean;
 }
 
+/** What is asked for of the tasks of one method that are QUEUED and not claimed. */
 export interface Claim {
   readonly method: string;
-  readonly now: number;
-  /** At most so many tasks, and no more once they have so many bytes of params; but at least one. */
+  readonly groups: readonly string[];
+  /** At most so many tasks of each group, in the order of their ranks. */
   readonly limit: number;
+  /** No more once they have so many bytes of params in all; but at least one of the first group that has any. */
   readonly maxBytes: number;
 }
 
 export interface Claimed {
   readonly tasks: readonly StoredTask[];
-  /** When the next of what can be claimed is due: at `now` or before if more is due already. */
+  /** The groups that have more, each with the rank of its next task. */
+  readonly left: readonly (readonly [group: string, rank: number])[];
+}
+
+/** Tasks that were claimed because their time has come. */
+export interface ClaimedByTime {
+  readonly tasks: readonly StoredTask[];
+  /** When that of the next one comes: at `now` or before if it has come already. */
   readonly nextAt: number | undefined;
+}
+
+/** Which failed tasks are looked for. */
+export interface FailedFilter {
+  readonly method?: string;
+  /** Settled at this time or later, and before that one. */
+  readonly from?: number;
+  readonly to?: number;
+  /** Text that their error's JSON contains. */
+  readonly error?: string;
+  /** Go on after the last page: its `next`. */
+  readonly after?: string;
+  /** At most so many tasks of a page. */
+  readonly limit: number;
+}
+
+export interface TaskPage {
+  /** A page may hold fewer than its limit, or none, though there are more. */
+  readonly tasks: readonly StoredTask[];
+  /** Where the next page begins; `undefined` after the last. */
+  readonly next: string | undefined;
 }
 
 /** What `take` found under an id. */
@@ -102,14 +147,22 @@ export interface Taken {
 
 /** What there is when a store is opened. */
 export interface StoreSummary {
-  /** For each method with tasks that can be claimed. */
-  readonly backlog: readonly { readonly method: string; readonly count: number; readonly nextAt: number }[];
+  /** For each group of each method with tasks that are QUEUED, and the first of their ranks. */
+  readonly backlog: readonly {
+    readonly method: string;
+    readonly group: string;
+    readonly count: number;
+    readonly rank: number;
+  }[];
+  /** When the first of those that are SCHEDULED is due. */
+  readonly nextDue: number | undefined;
   /** Unsettled tasks, and the bytes of their params. */
   readonly unsettled: number;
   readonly unsettledBytes: number;
   /** When the first of them has waited too long. */
   readonly nextExpiry: number | undefined;
   readonly sessions: readonly { readonly id: string; readonly token: string }[];
+  readonly items: readonly { readonly kind: string; readonly name: string; readonly value: string }[];
   /** The latest time that it knows of: the clock must not begin before. */
   readonly time: number;
 }

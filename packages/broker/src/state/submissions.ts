@@ -2,9 +2,11 @@
 import { ErrorCode, isSettled, type Params, type RequestId, respond, type WireOptions } from "zerotask-core";
 import type { Addressee } from "./addressee.ts";
 import type { Backlog } from "./backlog.ts";
+import { type Batches, batchOf } from "./batches.ts";
 import type { ClientSession } from "./client-session.ts";
 import { Refusal, stopping } from "./command.ts";
 import type { Load } from "./load.ts";
+import type { MethodTable } from "./method-table.ts";
 import type { Settlement } from "./settlement.ts";
 import type { Storage } from "./storage.ts";
 import type { Storages } from "./storages.ts";
@@ -13,6 +15,7 @@ import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import { bytesOf, outcomeOfStored } from "./task-record.ts";
 import type { TaskTable } from "./task-table.ts";
+import { dueAtOf, priorityOf } from "./timing.ts";
 import type { Turn } from "./turn.ts";
 
 /** Begins the ids of tasks that have an idempotency key, and of nothing else. */
@@ -36,6 +39,10 @@ export interface SubmissionParts {
   readonly storages: Storages;
   readonly load: Load;
   readonly backlog: Backlog;
+  readonly methods: MethodTable;
+  readonly batches: Batches;
+  /** What the clock on the wall says. */
+  readonly wall: () => number;
 }
 
 export class Submissions {
@@ -61,14 +68,59 @@ export class Submissions {
     const { storages } = this.#parts;
     const { owner, options } = submission;
     // What has a key is in one place, or a submission could not know of another one.
-    const isKeyed = options.idempotencyKey !== undefined;
+    const isKeyed = options.idempotencyKey !== undefined || options.batch !== undefined;
     const storage = isKeyed ? storages.best : storages.for(options.durability ?? "disk");
     if (storage.failure !== undefined) throw new Refusal(storage.failure.code, storage.failure.message);
     // A client that uses both stores may send the same id to the other one.
     const other = storage === storages.memory ? storages.disk : storages.memory;
-    if (isKeyed || other === undefined || !owner.levels.has(other.level)) this.#store(submission, storage);
+    const batch = batchOf(submission);
+    if (batch !== undefined) this.#joinBatch(submission, storage, batch);
+    else if (isKeyed || other === undefined || !owner.levels.has(other.level))
+      this.#store(submission, storage);
     else this.#storeIfUnknown(submission, storage, other);
     owner.levels.add(storage.level);
+  }
+
+  /** @throws Refusal when there is no room for a task of its own, though it might turn out to be another one */
+  #joinBatch(submission: Submission, storage: Storage, batch: string): void {
+    this.#checkRoom(submission, storage);
+    const due = this.#dueOf(submission);
+    this.#parts.batches.join(submission, batch, due, (joined) => {
+      switch (joined.type) {
+        case "new":
+          this.#tryToStore(submission, storage, batch);
+          break;
+        case "known":
+          this.#knownBefore(submission, joined.stored);
+          break;
+        case "same":
+          storage.whenStored((failure) => {
+            this.#answer(submission, failure === undefined ? { result: joined.task.id } : { error: failure });
+          });
+          break;
+        case "error":
+          this.#answer(submission, { error: joined.error });
+      }
+    });
+  }
+
+  #tryToStore(submission: Submission, storage: Storage, batch: string): void {
+    try {
+      const held = this.#parts.tasks.get(submission.id);
+      if (held !== undefined) this.#submittedAgain(submission, held);
+      else this.#store(submission, storage, batch);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#answer(submission, error.error);
+    }
+  }
+
+  #dueOf({ options, method }: Submission): { readonly dueAt: number; readonly priority: number } {
+    const { methods, turn, wall } = this.#parts;
+    return {
+      dueAt: dueAtOf(options, { now: turn.now, wall: wall() }),
+      priority: priorityOf(options, methods.find(method)?.description),
+    };
   }
 
   #storeIfUnknown(submission: Submission, storage: Storage, other: Storage): void {
@@ -87,15 +139,26 @@ export class Submissions {
   }
 
   /** @throws Refusal */
-  #store(submission: Submission, storage: Storage): void {
-    const { backlog, life, load, turn } = this.#parts;
-    const { id, owner, method, params, options } = submission;
-    const { level } = storage;
+  #checkRoom(
+    { owner, method, options: { group = "" }, params }: Submission,
+    { level }: Storage,
+  ): string | undefined {
+    const { backlog, load, methods } = this.#parts;
     backlog.checkRoom();
     const text = params === undefined ? undefined : JSON.stringify(params);
-    const bytes = bytesOf(text);
-    const refusal = this.#isDraining ? stopping() : load.refusal(owner, level, bytes);
+    const refusal = this.#isDraining
+      ? stopping()
+      : (load.refusal(owner, level, bytesOf(text)) ?? methods.refusal(method, group));
     if (refusal !== undefined) throw refusal;
+    return text;
+  }
+
+  /** @throws Refusal */
+  #store(submission: Submission, storage: Storage, instance?: string): void {
+    const { life, methods, turn } = this.#parts;
+    const { id, owner, method, params, options } = submission;
+    const { level } = storage;
+    const text = this.#checkRoom(submission, storage);
     if (level === "disk" && owner.token !== undefined && !owner.isSaved) {
       storage.change({ type: "save-session", id: owner.id, token: owner.token });
       owner.isSaved = true;
@@ -110,11 +173,13 @@ export class Submissions {
       options,
       addressee: undefined,
       requestId: null,
-      bytes,
+      bytes: bytesOf(text),
       createdAt,
+      ...this.#dueOf(submission),
+      instance,
       expiresAt: options.expiresMs === undefined ? undefined : createdAt + options.expiresMs,
     };
-    life.submit(task, method, text, (known, problem) => {
+    life.submit(task, methods.lane(method, options.group ?? ""), text, (known, problem) => {
       if (problem !== undefined) this.#answer(submission, { error: problem });
       else if (known !== undefined) this.#knownBefore(submission, known);
       else this.#answer(submission, { result: id });

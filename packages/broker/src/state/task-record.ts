@@ -7,8 +7,8 @@ import {
   TaskStatus,
   type WireOptions,
 } from "zerotask-core";
-import type { MethodQueue } from "./method-queue.ts";
-import type { Durability, StoredTask } from "./stored-task.ts";
+import type { Lane } from "./lane.ts";
+import type { Durability, StoreChange, StoredTask } from "./stored-task.ts";
 import { Task } from "./task.ts";
 
 /** What most tasks have: the same text for all of them. */
@@ -32,6 +32,9 @@ export interface TaskView {
   readonly level: Durability | undefined;
   readonly attempt: number;
   readonly failures: number;
+  readonly priority: number;
+  readonly group: string;
+  readonly dueAt: number;
   readonly nodeId: string | undefined;
   readonly createdAt: number;
   readonly outcome: Outcome | undefined;
@@ -44,19 +47,24 @@ export function bytesOf(params: string | undefined): number {
 }
 
 /** A new task with these params as JSON, as it is stored. */
-export function toStore(task: Task, method: string, params: string | undefined): StoredTask {
+export function toStore(task: Task, params: string | undefined): StoredTask {
   return {
     id: task.id,
     ownerId: task.ownerId,
-    method,
+    method: task.method.name,
+    group: task.lane.group,
+    priority: task.priority,
+    rank: task.rank,
+    instance: task.instance,
     params,
     options: encodeOptions(task.options),
-    status: TaskStatus.Queued,
+    status: task.status,
     attempt: 0,
     losses: 0,
     failures: 0,
+    reruns: 0,
     createdAt: task.createdAt,
-    dueAt: task.createdAt,
+    dueAt: task.dueAt,
     expiresAt: task.expiresAt,
     outcome: undefined,
     settledAt: undefined,
@@ -64,9 +72,19 @@ export function toStore(task: Task, method: string, params: string | undefined):
   };
 }
 
+/** The change by which a task goes on as it is now. */
+export function rescheduled(task: Task, isClaimed: boolean): StoreChange {
+  const { id, status, attempt, losses, failures, reruns, priority, rank, dueAt } = task;
+  return {
+    ...{ type: "reschedule", id, status, attempt, losses, failures, reruns, priority, rank, dueAt },
+    expiresAt: task.hasBegun ? undefined : task.expiresAt,
+    isClaimed,
+  };
+}
+
 /** A task that was claimed, as it is held in memory. */
-export function restored(stored: StoredTask, level: Durability, method: MethodQueue, sequence: number): Task {
-  const { id, ownerId, createdAt, expiresAt, params } = stored;
+export function restored(stored: StoredTask, level: Durability, lane: Lane, sequence: number): Task {
+  const { id, ownerId, createdAt, dueAt, expiresAt, params, priority, instance } = stored;
   const task = new Task(
     {
       id,
@@ -79,31 +97,38 @@ export function restored(stored: StoredTask, level: Durability, method: MethodQu
       requestId: null,
       bytes: bytesOf(params),
       createdAt,
+      dueAt,
       expiresAt,
+      priority,
+      instance,
     },
-    method,
+    lane,
     sequence,
   );
   task.status = TaskStatus.Scheduled;
   task.attempt = stored.attempt;
   task.losses = stored.losses;
   task.failures = stored.failures;
+  task.reruns = stored.reruns;
   task.hasBegun = stored.attempt > 0;
   return task;
 }
 
 export function viewOfHeld(task: Task): TaskView {
-  const { id, ownerId, params, status, attempt, failures, createdAt, settled } = task;
+  const { id, ownerId, params, attempt, failures, priority, dueAt, createdAt, settled, shared } = task;
   return {
     id,
     ownerId,
     method: task.method.name,
     params,
-    status,
+    status: shared?.status ?? task.status,
     level: task.level,
     attempt,
     failures,
-    nodeId: task.node?.id,
+    priority,
+    group: task.lane.group,
+    dueAt,
+    nodeId: (shared ?? task).node?.id,
     createdAt,
     outcome: settled?.outcome,
     settledAt: settled?.at,
@@ -112,6 +137,7 @@ export function viewOfHeld(task: Task): TaskView {
 
 export function viewOfStored(stored: StoredTask, level: Durability): TaskView {
   const { id, ownerId, method, params, status, attempt, failures, createdAt, settledAt } = stored;
+  const { priority, group, dueAt } = stored;
   return {
     id,
     ownerId,
@@ -121,6 +147,9 @@ export function viewOfStored(stored: StoredTask, level: Durability): TaskView {
     level,
     attempt,
     failures,
+    priority,
+    group,
+    dueAt,
     nodeId: undefined,
     createdAt,
     outcome: settledAt === undefined ? undefined : outcomeOfStored(stored),
@@ -143,7 +172,7 @@ export function decodeOptions(text: string | undefined): WireOptions {
 
 function encodeOptions(options: WireOptions): string | undefined {
   // What was decided with it is in other members, or done with.
-  const { durability, idempotencyKey, expiresMs, ...kept } = options;
+  const { durability, idempotencyKey, expiresMs, at, delayMs, priority, group, batch, ...kept } = options;
   const names = Object.keys(kept);
   if (names.length === 0) return undefined;
   return names.length === 1 && kept.notify === true ? notifyOnly : JSON.stringify(kept);

@@ -4,6 +4,9 @@
 /** Most tasks that a page of a list looks at, so that a rare status holds nobody else up. */
 export const maxListScan = 20_000;
 
+/** Most tasks that are counted to tell how many come before another one. */
+export const maxCounted = 100_000;
+
 /** Most records that one `expire` removes. */
 export const maxExpired = 2_000;
 

@@ -2,14 +2,17 @@
 import type {
   Claim,
   Claimed,
+  ClaimedByTime,
   CommitResult,
+  FailedFilter,
   StoreChange,
   StoredTask,
   StoreSummary,
   Taken,
+  TaskPage,
 } from "../state/stored-task.ts";
 import { MemoryTasks } from "./memory-tasks.ts";
-import type { Store, TaskCount, TaskFilter, TaskPage } from "./store.ts";
+import type { Store, TaskCount, TaskFilter } from "./store.ts";
 
 /** A store whose tasks are gone with the process. What it holds outlives `close`, for the next `open`. */
 export function memoryStore(): Store {
@@ -33,7 +36,11 @@ class MemoryStore implements Store {
     return this.#tasks.claim(claim);
   }
 
-  async claimExpired(now: number, limit: number): Promise<Claimed> {
+  async claimDue(now: number, limit: number): Promise<ClaimedByTime> {
+    return this.#tasks.claimDue(now, limit);
+  }
+
+  async claimExpired(now: number, limit: number): Promise<ClaimedByTime> {
     return this.#tasks.claimExpired(now, limit);
   }
 
@@ -41,8 +48,20 @@ class MemoryStore implements Store {
     return this.#tasks.take(ids);
   }
 
+  async takeInstance(instance: string): Promise<readonly Taken[]> {
+    return this.#tasks.takeInstance(instance);
+  }
+
   async get(ids: readonly string[]): Promise<readonly StoredTask[]> {
     return this.#tasks.get(ids);
+  }
+
+  async countBefore(method: string, group: string, rank: number): Promise<number> {
+    return this.#tasks.countBefore(method, group, rank);
+  }
+
+  async failed(filter: FailedFilter): Promise<TaskPage> {
+    return this.#tasks.failed(filter);
   }
 
   async list(filter: TaskFilter): Promise<TaskPage> {

@@ -1,36 +1,24 @@
 // What a store in memory does, quick at a million tasks. Nothing here waits for anything.
-import { GenerationalMap, type TaskStatus } from "zerotask-core";
+import { GenerationalMap, OrderedQueue, TaskStatus } from "zerotask-core";
 import type {
   Claim,
   Claimed,
+  ClaimedByTime,
   CommitResult,
+  FailedFilter,
   StoreChange,
   StoredTask,
   StoreSummary,
   Taken,
+  TaskPage,
 } from "../state/stored-task.ts";
 import { bytesOf, maxExpired, maxListScan, recordOverhead } from "./limits.ts";
-import { pageStart } from "./page-start.ts";
-import type { TaskCount, TaskFilter, TaskPage } from "./store.ts";
-import { TimeQueue } from "./time-queue.ts";
+import { byNumber, type Entry, entryOf, isClaimable, isFailed, taskOf } from "./memory-entry.ts";
+import { ClaimableTasks } from "./memory-ready.ts";
+import { encodeFailedPlace, failedStart, pageStart } from "./page-start.ts";
+import type { TaskCount, TaskFilter } from "./store.ts";
 
-type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 type Of<Type extends StoreChange["type"]> = Extract<StoreChange, { type: Type }>;
-
-/** The only object of a task. */
-interface Entry extends Mutable<StoredTask> {
-  readonly seq: number;
-  /** Of its params; of a record, all that it takes. */
-  bytes: number;
-  isClaimed: boolean;
-  /** Removed, or replaced by another object. */
-  isGone: boolean;
-}
-
-const isClaimable = (entry: Entry): boolean =>
-  !entry.isClaimed && !entry.isGone && entry.settledAt === undefined;
-
-const newReady = (): TimeQueue<Entry> => new TimeQueue((entry) => entry.dueAt, isClaimable);
 
 /** The operations of a `Store`, done at once. */
 export class MemoryTasks {
@@ -39,14 +27,19 @@ export class MemoryTasks {
   #order: Entry[] = [];
   #goneInOrder = 0;
   #nextSeq = 1;
-  readonly #ready = new Map<string, TimeQueue<Entry>>();
-  readonly #expiring = new TimeQueue<Entry>((entry) => entry.expiresAt ?? 0, isClaimable);
-  readonly #records = new TimeQueue<Entry>(
-    (entry) => entry.forgetAt ?? 0,
+  readonly #claimable = new ClaimableTasks();
+  readonly #records = new OrderedQueue<Entry>(
+    byNumber((entry) => entry.forgetAt ?? 0),
     (entry) => !entry.isGone,
   );
   #recordBytes = 0;
+  /** By `failedSeq`; some may have been retried, or be gone. */
+  #failed: Entry[] = [];
+  #failedSeq = 0;
+  /** Unsettled tasks by what there is to be one of at a time. */
+  readonly #instances = new Map<string, Set<Entry>>();
   readonly #sessions = new Map<string, string>();
+  readonly #items = new Map<string, { kind: string; name: string; value: string }>();
   #time = 0;
 
   open(): StoreSummary {
@@ -56,18 +49,16 @@ export class MemoryTasks {
       if (entry.settledAt !== undefined) continue;
       unsettled++;
       unsettledBytes += entry.bytes;
-      if (entry.isClaimed) this.#enter(this.#replace(entry, { isClaimed: false }));
+      if (entry.isClaimed) this.#claimable.enter(this.#replace(entry, { isClaimed: false }));
     }
     return {
-      backlog: [...this.#ready].map(([method, ready]) => ({
-        method,
-        count: ready.size,
-        nextAt: ready.peek()?.dueAt ?? 0,
-      })),
+      backlog: this.#claimable.backlog,
       unsettled,
       unsettledBytes,
-      nextExpiry: this.#expiring.peek()?.expiresAt,
+      nextDue: this.#claimable.nextDue,
+      nextExpiry: this.#claimable.nextExpiry,
       sessions: [...this.#sessions].map(([id, token]) => ({ id, token })),
+      items: [...this.#items.values()],
       time: this.#time,
     };
   }
@@ -76,66 +67,57 @@ export class MemoryTasks {
     const known: StoredTask[] = [];
     let expireMore = false;
     for (const change of changes) {
-      switch (change.type) {
-        case "add":
-          this.#add(change, known);
-          break;
-        case "settle":
-          this.#settle(change);
-          break;
-        case "reschedule":
-          this.#reschedule(change);
-          break;
-        case "remove":
-          this.#remove(this.#entries.get(change.id));
-          break;
-        case "save-session":
-          this.#sessions.set(change.id, change.token);
-          break;
-        case "remove-session":
-          this.#sessions.delete(change.id);
-          break;
-        case "expire":
-          expireMore = this.#expire(change);
-      }
+      if (change.type === "add") this.#add(change, known);
+      else if (change.type === "expire") expireMore = this.#expire(change);
+      else this.#change(change);
     }
     return { known, expireMore };
   }
 
-  claim({ method, now, limit, maxBytes }: Claim): Claimed {
-    const tasks: StoredTask[] = [];
-    const ready = this.#ready.get(method);
-    let next = ready?.peek();
-    for (let bytes = 0; next !== undefined && next.dueAt <= now; next = ready?.peek()) {
-      if (tasks.length >= limit || (tasks.length > 0 && bytes >= maxBytes)) break;
-      bytes += next.bytes;
-      this.#take(next);
-      tasks.push(taskOf(next));
-    }
-    return { tasks, nextAt: next?.dueAt };
+  claim(claim: Claim): Claimed {
+    return this.#claimable.claim(claim);
   }
 
-  claimExpired(now: number, limit: number): Claimed {
-    const tasks: StoredTask[] = [];
-    let next = this.#expiring.peek();
-    for (; next !== undefined && tasks.length < limit; next = this.#expiring.peek()) {
-      if ((next.expiresAt ?? 0) > now) break;
-      this.#take(next);
-      tasks.push(taskOf(next));
-    }
-    return { tasks, nextAt: next?.expiresAt };
+  claimDue(now: number, limit: number): ClaimedByTime {
+    return this.#claimable.claimDue(now, limit);
+  }
+
+  claimExpired(now: number, limit: number): ClaimedByTime {
+    return this.#claimable.claimExpired(now, limit);
   }
 
   take(ids: readonly string[]): readonly Taken[] {
-    return this.#known(ids).map((entry) => {
-      const isTaken = isClaimable(entry);
-      if (isTaken) this.#take(entry);
-      return { task: taskOf(entry), isTaken };
-    });
+    return this.#known(ids).map((entry) => this.#takeOne(entry));
+  }
+
+  takeInstance(instance: string): readonly Taken[] {
+    return [...(this.#instances.get(instance) ?? [])].map((entry) => this.#takeOne(entry));
   }
 
   get(ids: readonly string[]): readonly StoredTask[] {
     return this.#known(ids).map(taskOf);
+  }
+
+  countBefore(method: string, group: string, rank: number): number {
+    return this.#claimable.countBefore(method, group, rank);
+  }
+
+  failed({ method, from, to, error, after, limit }: FailedFilter): TaskPage {
+    const tasks: StoredTask[] = [];
+    const text = error === undefined ? undefined : JSON.stringify(error).slice(1, -1);
+    const start = this.#placeOfFailed(failedStart(after).number);
+    const end = Math.max(0, start - maxListScan);
+    let place = start - 1;
+    for (; place >= end && tasks.length < limit; place--) {
+      const entry = this.#failed[place] as Entry;
+      const { settledAt = 0, outcome = "" } = entry;
+      if (!isFailed(entry) || (method !== undefined && entry.method !== method)) continue;
+      if (settledAt < (from ?? -Infinity) || settledAt >= (to ?? Infinity)) continue;
+      if (text === undefined || outcome.includes(text)) tasks.push(taskOf(entry));
+    }
+    const last = this.#failed[place + 1];
+    if (place < 0 || last === undefined) return { tasks, next: undefined };
+    return { tasks, next: encodeFailedPlace({ settledAt: 0, number: last.failedSeq }) };
   }
 
   list({ status, method, from, to, after, limit }: TaskFilter): TaskPage {
@@ -166,6 +148,36 @@ export class MemoryTasks {
     );
   }
 
+  #change(change: Exclude<StoreChange, Of<"add"> | Of<"expire">>): void {
+    switch (change.type) {
+      case "settle":
+        this.#settle(change);
+        break;
+      case "reschedule":
+        this.#reschedule(change);
+        break;
+      case "revive":
+        this.#revive(change);
+        break;
+      case "remove":
+        this.#remove(this.#entries.get(change.id));
+        break;
+      case "save-session":
+        this.#sessions.set(change.id, change.token);
+        break;
+      case "remove-session":
+        this.#sessions.delete(change.id);
+        break;
+      case "save-item": {
+        const { kind, name, value } = change;
+        this.#items.set(itemKey(change), { kind, name, value });
+        break;
+      }
+      case "remove-item":
+        this.#items.delete(itemKey(change));
+    }
+  }
+
   #add({ task, isClaimed }: Of<"add">, known: StoredTask[]): void {
     const there = this.#entries.get(task.id);
     if (there !== undefined) {
@@ -176,20 +188,25 @@ export class MemoryTasks {
     this.#entries.add(entry.id, entry);
     this.#order.push(entry);
     this.#time = Math.max(this.#time, task.createdAt, task.settledAt ?? 0);
-    if (entry.settledAt !== undefined) this.#record(entry);
-    else if (!isClaimed) this.#enter(entry);
+    if (entry.settledAt !== undefined) {
+      this.#record(entry);
+      return;
+    }
+    this.#addInstance(entry);
+    if (!isClaimed) this.#claimable.enter(entry);
   }
 
   #settle({ id, status, attempt, outcome, settledAt, forgetAt }: Of<"settle">): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || entry.settledAt !== undefined) return;
-    const wasClaimable = isClaimable(entry);
+    const before = isClaimable(entry) ? entry.status : undefined;
     entry.status = status;
     entry.attempt = attempt;
     entry.outcome = outcome;
     entry.settledAt = settledAt;
     entry.forgetAt = forgetAt;
-    if (wasClaimable) this.#left(entry);
+    if (before !== undefined) this.#claimable.left(entry, before);
+    this.#removeInstance(entry);
     this.#time = Math.max(this.#time, settledAt);
     this.#record(entry);
   }
@@ -197,8 +214,19 @@ export class MemoryTasks {
   #reschedule({ type, id, ...changed }: Of<"reschedule">): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || entry.settledAt !== undefined) return;
-    const next = this.#replace(entry, { ...changed, expiresAt: undefined });
-    if (!next.isClaimed) this.#enter(next);
+    const next = this.#replace(entry, changed);
+    if (!next.isClaimed) this.#claimable.enter(next);
+  }
+
+  #revive({ id, dueAt, rank }: Of<"revive">): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined || entry.settledAt === undefined) return;
+    const next = this.#replace(entry, {
+      ...{ status: TaskStatus.Queued, isClaimed: false, bytes: bytesOf(entry.params), dueAt, rank },
+      ...{ losses: 0, failures: 0, reruns: 0 },
+      ...{ outcome: undefined, settledAt: undefined, forgetAt: undefined, expiresAt: undefined },
+    });
+    this.#claimable.enter(next);
   }
 
   #expire({ now, maxRecords, maxRecordBytes }: Of<"expire">): boolean {
@@ -215,10 +243,6 @@ export class MemoryTasks {
     if (entry === undefined) return;
     this.#entries.delete(entry.id);
     this.#retire(entry);
-    if (entry.settledAt !== undefined) {
-      this.#recordBytes -= entry.bytes;
-      this.#records.drop();
-    }
     this.#goneInOrder++;
     if (this.#goneInOrder > Math.max(1_024, this.#order.length / 2)) {
       this.#order = this.#order.filter(({ isGone }) => !isGone);
@@ -233,6 +257,7 @@ export class MemoryTasks {
     this.#entries.add(entry.id, next);
     this.#order[this.#placeAfter(entry.seq) - 1] = next;
     this.#retire(entry);
+    this.#addInstance(next);
     return next;
   }
 
@@ -243,33 +268,43 @@ export class MemoryTasks {
     entry.params = undefined;
     entry.options = undefined;
     entry.outcome = undefined;
-    if (wasClaimable) this.#left(entry);
+    if (wasClaimable) this.#claimable.left(entry, entry.status);
+    this.#removeInstance(entry);
+    if (entry.settledAt === undefined) return;
+    this.#recordBytes -= entry.bytes;
+    this.#records.drop();
   }
 
-  #take(entry: Entry): void {
-    entry.isClaimed = true;
-    this.#left(entry);
+  #takeOne(entry: Entry): Taken {
+    const isTaken = isClaimable(entry);
+    if (isTaken) this.#claimable.take(entry);
+    return { task: taskOf(entry), isTaken };
   }
 
-  #enter(entry: Entry): void {
-    const ready = this.#ready.get(entry.method) ?? newReady();
-    if (ready.size === 0) this.#ready.set(entry.method, ready);
-    ready.add(entry);
-    if (entry.expiresAt !== undefined) this.#expiring.add(entry);
+  #addInstance(entry: Entry): void {
+    const { instance } = entry;
+    if (instance === undefined || entry.settledAt !== undefined) return;
+    const entries = this.#instances.get(instance);
+    if (entries === undefined) this.#instances.set(instance, new Set([entry]));
+    else entries.add(entry);
   }
 
-  /** An entry can't be claimed any more. */
-  #left({ method, expiresAt }: Entry): void {
-    const ready = this.#ready.get(method);
-    ready?.drop();
-    if (ready?.size === 0) this.#ready.delete(method);
-    if (expiresAt !== undefined) this.#expiring.drop();
+  #removeInstance(entry: Entry): void {
+    if (entry.instance === undefined) return;
+    const entries = this.#instances.get(entry.instance);
+    entries?.delete(entry);
+    if (entries?.size === 0) this.#instances.delete(entry.instance);
   }
 
   #record(entry: Entry): void {
     entry.bytes += bytesOf(entry.outcome) + recordOverhead;
     this.#recordBytes += entry.bytes;
     this.#records.add(entry);
+    if (!isFailed(entry)) return;
+    // As many of them may be void as there are records.
+    if (this.#failed.length > 2 * this.#records.size + 1_024) this.#failed = this.#failed.filter(isFailed);
+    entry.failedSeq = ++this.#failedSeq;
+    this.#failed.push(entry);
   }
 
   #known(ids: readonly string[]): Entry[] {
@@ -278,58 +313,26 @@ export class MemoryTasks {
 
   /** Where in the order the first entry after `seq` is. */
   #placeAfter(seq: number): number {
-    let low = 0;
-    let high = this.#order.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#order[middle] as Entry).seq <= seq) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstPlace(this.#order, (entry) => entry.seq > seq);
+  }
+
+  #placeOfFailed(failedSeq: number): number {
+    return firstPlace(this.#failed, (entry) => entry.failedSeq >= failedSeq);
   }
 }
 
-function entryOf(task: StoredTask, seq: number, isClaimed: boolean): Entry {
-  return {
-    id: task.id,
-    ownerId: task.ownerId,
-    method: task.method,
-    params: task.params,
-    options: task.options,
-    status: task.status,
-    attempt: task.attempt,
-    losses: task.losses,
-    failures: task.failures,
-    createdAt: task.createdAt,
-    dueAt: task.dueAt,
-    expiresAt: task.expiresAt,
-    outcome: task.outcome,
-    settledAt: task.settledAt,
-    forgetAt: task.forgetAt,
-    seq,
-    bytes: bytesOf(task.params),
-    isClaimed,
-    isGone: false,
-  };
+/** Where the first entry is that fulfils a condition which all after it fulfil, too. */
+function firstPlace(entries: readonly Entry[], condition: (entry: Entry) => boolean): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (condition(entries[middle] as Entry)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
-/** A copy: what was answered doesn't change any more. */
-function taskOf(entry: Entry): StoredTask {
-  return {
-    id: entry.id,
-    ownerId: entry.ownerId,
-    method: entry.method,
-    params: entry.params,
-    options: entry.options,
-    status: entry.status,
-    attempt: entry.attempt,
-    losses: entry.losses,
-    failures: entry.failures,
-    createdAt: entry.createdAt,
-    dueAt: entry.dueAt,
-    expiresAt: entry.expiresAt,
-    outcome: entry.outcome,
-    settledAt: entry.settledAt,
-    forgetAt: entry.forgetAt,
-  };
+function itemKey({ kind, name }: { readonly kind: string; readonly name: string }): string {
+  return JSON.stringify([kind, name]);
 }

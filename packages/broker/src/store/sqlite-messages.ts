@@ -1,6 +1,7 @@
 // What goes between the broker's thread and the one that writes to disk. Changes and tasks travel as one flat
 // array of primitives each: cloning an object per task would cost the broker more than all else it does for it.
-import type { Claim, StoreChange, StoredTask, StoreSummary } from "../state/stored-task.ts";
+import type { Claim, FailedFilter, StoreChange, StoredTask, StoreSummary } from "../state/stored-task.ts";
+import type { FailedPlace } from "./page-start.ts";
 import type { TaskCount, TaskFilter } from "./store.ts";
 
 export type Primitive = string | number | null;
@@ -10,9 +11,23 @@ export type Request =
   /** `changes` as of `flattenChanges`. */
   | { readonly type: "commit"; readonly changes: readonly Primitive[] }
   | { readonly type: "claim"; readonly claim: Claim }
+  | { readonly type: "claimDue"; readonly now: number; readonly limit: number }
   | { readonly type: "claimExpired"; readonly now: number; readonly limit: number }
   | { readonly type: "take"; readonly ids: readonly string[] }
+  | { readonly type: "takeInstance"; readonly instance: string }
   | { readonly type: "get"; readonly ids: readonly string[] }
+  | {
+      readonly type: "countBefore";
+      readonly method: string;
+      readonly group: string;
+      readonly rank: number;
+    }
+  /** `error` as it stands in JSON. */
+  | {
+      readonly type: "failed";
+      readonly filter: Omit<FailedFilter, "after">;
+      readonly before: FailedPlace;
+    }
   | { readonly type: "list"; readonly filter: Omit<TaskFilter, "after">; readonly after: number }
   | { readonly type: "counts" }
   | { readonly type: "close" };
@@ -21,10 +36,14 @@ export type Request =
 export interface Answers {
   open: StoreSummary;
   commit: { readonly known: FlatTasks; readonly expireMore: boolean };
-  claim: { readonly tasks: FlatTasks; readonly nextAt: number | undefined };
-  claimExpired: Answers["claim"];
+  claim: { readonly tasks: FlatTasks; readonly left: readonly (readonly [string, number])[] };
+  claimDue: { readonly tasks: FlatTasks; readonly nextAt: number | undefined };
+  claimExpired: Answers["claimDue"];
   take: { readonly tasks: FlatTasks; readonly isTaken: readonly boolean[] };
+  takeInstance: Answers["take"];
   get: FlatTasks;
+  countBefore: number;
+  failed: { readonly tasks: FlatTasks; readonly next: FailedPlace | undefined };
   list: { readonly tasks: FlatTasks; readonly next: number | undefined };
   counts: readonly TaskCount[];
   close: undefined;
@@ -60,6 +79,9 @@ export const ChangeCode = {
   SaveSession: 4,
   RemoveSession: 5,
   Expire: 6,
+  Revive: 7,
+  SaveItem: 8,
+  RemoveItem: 9,
 } as const;
 
 export function flattenChanges(changes: readonly StoreChange[]): Primitive[] {
@@ -77,11 +99,14 @@ export function flattenChanges(changes: readonly StoreChange[]): Primitive[] {
         break;
       }
       case "reschedule": {
-        const { status, attempt, losses, failures, dueAt, isClaimed } = change;
-        flat.push(ChangeCode.Reschedule, encodeName(change.id), status, attempt);
-        flat.push(losses, failures, dueAt, isClaimed ? 1 : 0);
+        const { status, attempt, losses, failures, reruns, priority, rank, dueAt, expiresAt } = change;
+        flat.push(ChangeCode.Reschedule, encodeName(change.id), status, attempt, losses, failures, reruns);
+        flat.push(priority, rank, dueAt, expiresAt ?? null, change.isClaimed ? 1 : 0);
         break;
       }
+      case "revive":
+        flat.push(ChangeCode.Revive, encodeName(change.id), change.dueAt, change.rank);
+        break;
       case "remove":
         flat.push(ChangeCode.Remove, encodeName(change.id));
         break;
@@ -90,6 +115,12 @@ export function flattenChanges(changes: readonly StoreChange[]): Primitive[] {
         break;
       case "remove-session":
         flat.push(ChangeCode.RemoveSession, encodeName(change.id));
+        break;
+      case "save-item":
+        flat.push(ChangeCode.SaveItem, change.kind, encodeName(change.name), encodeName(change.value));
+        break;
+      case "remove-item":
+        flat.push(ChangeCode.RemoveItem, change.kind, encodeName(change.name));
         break;
       case "expire":
         flat.push(ChangeCode.Expire, change.now, change.maxRecords, change.maxRecordBytes);
@@ -106,12 +137,17 @@ export const taskColumns: readonly string[] = [
   "id",
   "owner",
   "method",
+  "grp",
+  "priority",
+  "rank",
+  "instance",
   "params",
   "options",
   "status",
   "attempt",
   "losses",
   "failures",
+  "reruns",
   "created_at",
   "due_at",
   "expires_at",
@@ -125,12 +161,17 @@ function flattenTask(flat: Primitive[], task: StoredTask): void {
     encodeName(task.id),
     encodeName(task.ownerId),
     encodeName(task.method),
+    encodeName(task.group),
+    task.priority,
+    task.rank,
+    task.instance === undefined ? null : encodeName(task.instance),
     task.params ?? null,
     task.options ?? null,
     task.status,
     task.attempt,
     task.losses,
     task.failures,
+    task.reruns,
     task.createdAt,
     task.dueAt,
     task.expiresAt ?? null,
@@ -143,22 +184,28 @@ function flattenTask(flat: Primitive[], task: StoredTask): void {
 export function unflattenTasks(flat: FlatTasks): StoredTask[] {
   const tasks: StoredTask[] = [];
   for (let i = 0; i < flat.length; i += taskColumns.length) {
+    const instance = flat[i + 6] as string | null;
     tasks.push({
       id: decodeName(flat[i] as string),
       ownerId: decodeName(flat[i + 1] as string),
       method: decodeName(flat[i + 2] as string),
-      params: (flat[i + 3] as string | null) ?? undefined,
-      options: (flat[i + 4] as string | null) ?? undefined,
-      status: flat[i + 5] as StoredTask["status"],
-      attempt: flat[i + 6] as number,
-      losses: flat[i + 7] as number,
-      failures: flat[i + 8] as number,
-      createdAt: flat[i + 9] as number,
-      dueAt: flat[i + 10] as number,
-      expiresAt: (flat[i + 11] as number | null) ?? undefined,
-      outcome: (flat[i + 12] as string | null) ?? undefined,
-      settledAt: (flat[i + 13] as number | null) ?? undefined,
-      forgetAt: (flat[i + 14] as number | null) ?? undefined,
+      group: decodeName(flat[i + 3] as string),
+      priority: flat[i + 4] as number,
+      rank: flat[i + 5] as number,
+      instance: instance === null ? undefined : decodeName(instance),
+      params: (flat[i + 7] as string | null) ?? undefined,
+      options: (flat[i + 8] as string | null) ?? undefined,
+      status: flat[i + 9] as StoredTask["status"],
+      attempt: flat[i + 10] as number,
+      losses: flat[i + 11] as number,
+      failures: flat[i + 12] as number,
+      reruns: flat[i + 13] as number,
+      createdAt: flat[i + 14] as number,
+      dueAt: flat[i + 15] as number,
+      expiresAt: (flat[i + 16] as number | null) ?? undefined,
+      outcome: (flat[i + 17] as string | null) ?? undefined,
+      settledAt: (flat[i + 18] as number | null) ?? undefined,
+      forgetAt: (flat[i + 19] as number | null) ?? undefined,
     });
   }
   return tasks;

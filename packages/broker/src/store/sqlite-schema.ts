@@ -36,6 +36,24 @@ const migrations: readonly string[] = [
    -- One row: the latest time of any task that was ever in here.
    CREATE TABLE clock (time REAL NOT NULL) STRICT;
    INSERT INTO clock VALUES (0);`,
+  // rank: the place in the order of a group. instance: what there is to be one of at a time.
+  `ALTER TABLE task ADD COLUMN grp TEXT NOT NULL DEFAULT '';
+   ALTER TABLE task ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE task ADD COLUMN rank REAL NOT NULL DEFAULT 0;
+   ALTER TABLE task ADD COLUMN instance TEXT;
+   ALTER TABLE task ADD COLUMN reruns INTEGER NOT NULL DEFAULT 0;
+   UPDATE task SET rank = due_at;
+   DROP INDEX task_ready;
+   CREATE INDEX task_ready ON task (method, grp, rank, seq, bytes)
+     WHERE claimed = 0 AND settled_at IS NULL AND status = 'QUEUED';
+   CREATE INDEX task_due ON task (due_at, seq, bytes)
+     WHERE claimed = 0 AND settled_at IS NULL AND status = 'SCHEDULED';
+   CREATE INDEX task_claimed ON task (claimed) WHERE claimed = 1 AND settled_at IS NULL;
+   CREATE INDEX task_instance ON task (instance) WHERE instance IS NOT NULL AND settled_at IS NULL;
+   CREATE INDEX task_failed ON task (settled_at, seq)
+     WHERE settled_at IS NOT NULL AND status IN ('FAILED', 'EXPIRED');
+   CREATE TABLE item (kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, name))
+     STRICT, WITHOUT ROWID;`,
 ];
 
 /** The version of the files that this release writes. */

@@ -16,16 +16,25 @@ type StatementName =
   | "removeSession"
   | "oldestRecords"
   | "removeRecord"
+  | "revive"
+  | "saveItem"
+  | "removeItem"
   | "ready"
+  | "due"
   | "expiring"
   | "claim"
   | "claimById"
+  | "ofInstance"
   | "get"
+  | "countBefore"
+  | "failed"
   | "scanEnd"
   | "list"
   | "counts"
   | "release"
   | "backlog"
+  | "scheduled"
+  | "items"
   | "nextExpiry"
   | "records"
   | "sessions"
@@ -41,35 +50,56 @@ const sql: { readonly [Name in StatementName]: string } = {
         VALUES (?, ?, ?, ${taskColumns.map(() => "?").join(", ")}) ON CONFLICT (id) DO NOTHING`,
   settle: `UPDATE task SET status = ?, attempt = ?, outcome = ?, settled_at = ?, forget_at = ?, bytes = note_record(bytes + ?)
            WHERE id = ? AND settled_at IS NULL`,
-  reschedule: `UPDATE task SET status = ?, attempt = ?, losses = ?, failures = ?, due_at = ?, claimed = ?, expires_at = NULL
+  reschedule: `UPDATE task SET status = ?, attempt = ?, losses = ?, failures = ?, reruns = ?, priority = ?, rank = ?,
+                 due_at = ?, expires_at = ?, claimed = ?
                WHERE id = ? AND settled_at IS NULL`,
+  revive: `UPDATE task SET status = 'QUEUED', due_at = ?, rank = ?, claimed = 0, losses = 0, failures = 0, reruns = 0,
+             expires_at = NULL, outcome = NULL, settled_at = NULL, forget_at = NULL,
+             bytes = forget_record(bytes, coalesce(length(CAST(params AS BLOB)), 0))
+           WHERE id = ? AND settled_at IS NOT NULL`,
+  saveItem: `INSERT INTO item VALUES (?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value`,
+  removeItem: "DELETE FROM item WHERE kind = ? AND name = ?",
   remove: "DELETE FROM task WHERE id = ? RETURNING settled_at, bytes",
   saveSession: "INSERT INTO session VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET token = excluded.token",
   removeSession: "DELETE FROM session WHERE id = ?",
   oldestRecords: `SELECT seq, bytes, forget_at FROM task INDEXED BY task_record
                   WHERE settled_at IS NOT NULL ORDER BY forget_at`,
   removeRecord: "DELETE FROM task WHERE seq = ?",
-  ready: `SELECT ${columns}, seq, bytes, due_at FROM task INDEXED BY task_ready
-          WHERE claimed = 0 AND settled_at IS NULL AND method = ? ORDER BY due_at, seq`,
+  ready: `SELECT ${columns}, seq, bytes, rank FROM task INDEXED BY task_ready
+          WHERE claimed = 0 AND settled_at IS NULL AND status = 'QUEUED' AND method = ? AND grp = ?
+          ORDER BY rank, seq`,
+  due: `SELECT ${columns}, seq, bytes, due_at FROM task INDEXED BY task_due
+        WHERE claimed = 0 AND settled_at IS NULL AND status = 'SCHEDULED' ORDER BY due_at, seq`,
   expiring: `SELECT ${columns}, seq, bytes, expires_at FROM task INDEXED BY task_expiry
              WHERE expires_at IS NOT NULL AND settled_at IS NULL AND claimed = 0 ORDER BY expires_at`,
   claim: "UPDATE task SET claimed = 1 WHERE seq = ?",
   claimById: `UPDATE task SET claimed = 1 WHERE id = ? AND settled_at IS NULL AND claimed = 0
               RETURNING ${columns}`,
+  ofInstance: `SELECT id FROM task INDEXED BY task_instance
+               WHERE instance = ? AND instance IS NOT NULL AND settled_at IS NULL ORDER BY seq`,
   get: `SELECT ${columns} FROM task WHERE id = ?`,
+  countBefore: `SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_ready
+                WHERE claimed = 0 AND settled_at IS NULL AND status = 'QUEUED' AND method = ? AND grp = ? AND rank < ?
+                LIMIT ?)`,
+  failed: `SELECT ${columns}, seq, bytes, settled_at FROM task INDEXED BY task_failed
+           WHERE settled_at IS NOT NULL AND status IN ('FAILED', 'EXPIRED') AND (settled_at, seq) < (?, ?)
+           ORDER BY settled_at DESC, seq DESC`,
   scanEnd: `SELECT max(seq), count(*) FROM (SELECT seq FROM task WHERE seq > ? ORDER BY seq LIMIT ?)`,
   list: `SELECT ${columns}, seq, bytes FROM task
          WHERE seq > ?1 AND seq <= ?2 AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR method = ?4)
            AND (?5 IS NULL OR created_at >= ?5) AND (?6 IS NULL OR created_at < ?6)
          ORDER BY seq`,
   counts: "SELECT method, status, count(*) FROM task GROUP BY method, status",
-  release: "UPDATE task INDEXED BY task_ready SET claimed = 0 WHERE claimed = 1 AND settled_at IS NULL",
-  backlog: `SELECT method, count(*), min(due_at), sum(bytes) FROM task INDEXED BY task_ready
-            WHERE claimed = 0 AND settled_at IS NULL GROUP BY method`,
+  release: "UPDATE task INDEXED BY task_claimed SET claimed = 0 WHERE claimed = 1 AND settled_at IS NULL",
+  backlog: `SELECT method, grp, count(*), min(rank), sum(bytes) FROM task INDEXED BY task_ready
+            WHERE claimed = 0 AND settled_at IS NULL AND status = 'QUEUED' GROUP BY method, grp`,
+  scheduled: `SELECT count(*), min(due_at), coalesce(sum(bytes), 0) FROM task INDEXED BY task_due
+              WHERE claimed = 0 AND settled_at IS NULL AND status = 'SCHEDULED'`,
   nextExpiry: `SELECT min(expires_at) FROM task INDEXED BY task_expiry
                WHERE expires_at IS NOT NULL AND settled_at IS NULL AND claimed = 0`,
   records: `SELECT count(*), coalesce(sum(bytes), 0) FROM task INDEXED BY task_record
             WHERE settled_at IS NOT NULL`,
+  items: "SELECT kind, name, value FROM item",
   sessions: "SELECT id, token FROM session",
   lastSeq: "SELECT coalesce(max(seq), 0) FROM task",
   time: "SELECT time FROM clock",
@@ -78,7 +108,10 @@ const sql: { readonly [Name in StatementName]: string } = {
 
 export type Statements = { readonly [Name in StatementName]: Statement };
 
-/** Rows come as arrays, in the order of the columns. `settle` calls `note_record` with the bytes of what it settles. */
+/**
+ * Rows come as arrays, in the order of the columns. `settle` calls `note_record` with the bytes of what it settles;
+ * `revive` calls `forget_record` with those of the record and of the params that are left.
+ */
 export function prepareStatements(database: Database): Statements {
   const prepare = (text: string): Statement => {
     const statement = database.prepare(text);

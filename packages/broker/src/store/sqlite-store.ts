@@ -4,13 +4,16 @@ import { knownOptions, OptionError } from "zerotask-core";
 import type {
   Claim,
   Claimed,
+  ClaimedByTime,
   CommitResult,
+  FailedFilter,
   StoreChange,
   StoredTask,
   StoreSummary,
   Taken,
+  TaskPage,
 } from "../state/stored-task.ts";
-import { pageStart } from "./page-start.ts";
+import { encodeFailedPlace, failedStart, pageStart } from "./page-start.ts";
 import {
   type Answers,
   decodeName,
@@ -20,7 +23,7 @@ import {
   unflattenTasks,
 } from "./sqlite-messages.ts";
 import { SqliteThread } from "./sqlite-thread.ts";
-import { type Store, StoreError, type TaskCount, type TaskFilter, type TaskPage } from "./store.ts";
+import { type Store, StoreError, type TaskCount, type TaskFilter } from "./store.ts";
 
 export interface SqliteStoreOptions {
   /** Most bytes of the data file, at least 1 MiB; the log beside it takes some more. @default no bound */
@@ -64,12 +67,21 @@ class SqliteStore implements Store {
     this.#thread = thread;
     try {
       const summary = await thread.ask({ type: "open", folder: this.#folder, maxBytes: this.#maxBytes });
-      const backlog = summary.backlog.map(({ method, ...of }) => ({ method: decodeName(method), ...of }));
+      const backlog = summary.backlog.map(({ method, group, ...of }) => ({
+        method: decodeName(method),
+        group: decodeName(group),
+        ...of,
+      }));
+      const items = summary.items.map(({ kind, name, value }) => ({
+        kind,
+        name: decodeName(name),
+        value: decodeName(value),
+      }));
       const sessions = summary.sessions.map(({ id, token }) => ({
         id: decodeName(id),
         token: decodeName(token),
       }));
-      return { ...summary, backlog, sessions };
+      return { ...summary, backlog, items, sessions };
     } catch (error) {
       this.#thread = undefined;
       await thread.ended;
@@ -84,22 +96,53 @@ class SqliteStore implements Store {
 
   async claim(claim: Claim): Promise<Claimed> {
     const method = encodeName(claim.method);
-    const { tasks, nextAt } = await this.#ask({ type: "claim", claim: { ...claim, method } });
+    const groups = claim.groups.map(encodeName);
+    const { tasks, left } = await this.#ask({ type: "claim", claim: { ...claim, method, groups } });
+    return {
+      tasks: unflattenTasks(tasks),
+      left: left.map(([group, rank]) => [decodeName(group), rank] as const),
+    };
+  }
+
+  async claimDue(now: number, limit: number): Promise<ClaimedByTime> {
+    const { tasks, nextAt } = await this.#ask({ type: "claimDue", now, limit });
     return { tasks: unflattenTasks(tasks), nextAt };
   }
 
-  async claimExpired(now: number, limit: number): Promise<Claimed> {
+  async claimExpired(now: number, limit: number): Promise<ClaimedByTime> {
     const { tasks, nextAt } = await this.#ask({ type: "claimExpired", now, limit });
     return { tasks: unflattenTasks(tasks), nextAt };
   }
 
   async take(ids: readonly string[]): Promise<readonly Taken[]> {
-    const { tasks, isTaken } = await this.#ask({ type: "take", ids: ids.map(encodeName) });
-    return unflattenTasks(tasks).map((task, i) => ({ task, isTaken: isTaken[i] === true }));
+    return taken(await this.#ask({ type: "take", ids: ids.map(encodeName) }));
+  }
+
+  async takeInstance(instance: string): Promise<readonly Taken[]> {
+    return taken(await this.#ask({ type: "takeInstance", instance: encodeName(instance) }));
   }
 
   async get(ids: readonly string[]): Promise<readonly StoredTask[]> {
     return unflattenTasks(await this.#ask({ type: "get", ids: ids.map(encodeName) }));
+  }
+
+  countBefore(method: string, group: string, rank: number): Promise<number> {
+    return this.#ask({
+      type: "countBefore",
+      method: encodeName(method),
+      group: encodeName(group),
+      rank,
+    });
+  }
+
+  async failed({ after, method, error, ...filter }: FailedFilter): Promise<TaskPage> {
+    const encoded = {
+      ...filter,
+      ...(method !== undefined && { method: encodeName(method) }),
+      ...(error !== undefined && { error: JSON.stringify(error).slice(1, -1) }),
+    };
+    const { tasks, next } = await this.#ask({ type: "failed", filter: encoded, before: failedStart(after) });
+    return { tasks: unflattenTasks(tasks), next: next === undefined ? undefined : encodeFailedPlace(next) };
   }
 
   async list({ after, ...filter }: TaskFilter): Promise<TaskPage> {
@@ -125,4 +168,8 @@ class SqliteStore implements Store {
     if (this.#thread === undefined) throw new StoreError(`Can't use ${this.#folder}: it is not open`);
     return this.#thread.ask(request);
   }
+}
+
+function taken({ tasks, isTaken }: Answers["take"]): Taken[] {
+  return unflattenTasks(tasks).map((task, i) => ({ task, isTaken: isTaken[i] === true }));
 }

@@ -1,6 +1,7 @@
 // What the writer thread does with the data file: the operations of a store, one at a time.
-import type { Claim, StoreSummary } from "../state/stored-task.ts";
-import { bytesOf, maxExpired, maxListScan, recordOverhead } from "./limits.ts";
+import type { Claim, FailedFilter, StoreSummary } from "../state/stored-task.ts";
+import { bytesOf, maxCounted, maxExpired, maxListScan, recordOverhead } from "./limits.ts";
+import type { FailedPlace } from "./page-start.ts";
 import type { Database, Statement } from "./sqlite-database.ts";
 import { type Answers, ChangeCode, type Primitive, taskColumns } from "./sqlite-messages.ts";
 import { prepareStatements, type Statements } from "./sqlite-statements.ts";
@@ -39,6 +40,11 @@ export class SqliteTasks {
     this.#database = database;
     // Of what would tell how large the new record is, calling back costs least: RETURNING takes four times as long.
     database.function("note_record", { directOnly: true }, (bytes: number) => this.#noteRecord(bytes));
+    database.function("forget_record", { directOnly: true }, (bytes: number, left: number) => {
+      this.#records--;
+      this.#recordBytes -= bytes;
+      return left;
+    });
     this.#do = prepareStatements(database);
     this.#nextSeq = Number(rowOf(this.#do.lastSeq)?.[0]) + 1;
     const [records, recordBytes] = rowOf(this.#do.records) ?? [];
@@ -54,11 +60,17 @@ export class SqliteTasks {
   }
 
   summary(): StoreSummary {
-    const backlog: { method: string; count: number; nextAt: number }[] = [];
-    let unsettled = 0;
-    let unsettledBytes = 0;
-    for (const [method, count, nextAt, bytes] of rowsOf(this.#do.backlog)) {
-      backlog.push({ method: String(method), count: Number(count), nextAt: Number(nextAt) });
+    const backlog: { method: string; group: string; count: number; rank: number }[] = [];
+    const [scheduled, nextDue, scheduledBytes] = rowOf(this.#do.scheduled) ?? [];
+    let unsettled = Number(scheduled);
+    let unsettledBytes = Number(scheduledBytes);
+    for (const [method, group, count, rank, bytes] of rowsOf(this.#do.backlog)) {
+      backlog.push({
+        method: String(method),
+        group: String(group),
+        count: Number(count),
+        rank: Number(rank),
+      });
       unsettled += Number(count);
       unsettledBytes += Number(bytes);
     }
@@ -67,10 +79,16 @@ export class SqliteTasks {
       backlog,
       unsettled,
       unsettledBytes,
+      nextDue: typeof nextDue === "number" ? nextDue : undefined,
       nextExpiry: typeof nextExpiry === "number" ? nextExpiry : undefined,
       sessions: [...rowsOf(this.#do.sessions)].map(([id, token]) => ({
         id: String(id),
         token: String(token),
+      })),
+      items: [...rowsOf(this.#do.items)].map(([kind, name, value]) => ({
+        kind: String(kind),
+        name: String(name),
+        value: String(value),
       })),
       time: this.#time,
     };
@@ -92,12 +110,34 @@ export class SqliteTasks {
     });
   }
 
-  claim({ method, now, limit, maxBytes }: Claim): Answers["claim"] {
-    return this.#claimFirst(rowsOf(this.#do.ready, method), now, limit, maxBytes);
+  claim({ method, groups, limit, maxBytes }: Claim): Answers["claim"] {
+    const found: Primitive[] = [];
+    const tasks: Primitive[] = [];
+    const left: [string, number][] = [];
+    let bytes = 0;
+    for (const group of groups) {
+      let count = 0;
+      for (const row of rowsOf(this.#do.ready, method, group)) {
+        const [seq = null, size, rank] = row.splice(taskColumns.length);
+        if (count++ >= limit || (found.length > 0 && bytes >= maxBytes)) {
+          left.push([group, Number(rank)]);
+          break;
+        }
+        found.push(seq);
+        tasks.push(...row);
+        bytes += Number(size);
+      }
+    }
+    this.#claim(found);
+    return { tasks, left };
   }
 
-  claimExpired(now: number, limit: number): Answers["claim"] {
-    return this.#claimFirst(rowsOf(this.#do.expiring), now, limit, Infinity);
+  claimDue(now: number, limit: number): Answers["claimDue"] {
+    return this.#claimByTime(rowsOf(this.#do.due), now, limit);
+  }
+
+  claimExpired(now: number, limit: number): Answers["claimExpired"] {
+    return this.#claimByTime(rowsOf(this.#do.expiring), now, limit);
   }
 
   take(ids: readonly string[]): Answers["take"] {
@@ -113,6 +153,50 @@ export class SqliteTasks {
       }
       return { tasks, isTaken };
     });
+  }
+
+  takeInstance(instance: string): Answers["take"] {
+    return this.take([...rowsOf(this.#do.ofInstance, instance)].map(([id]) => String(id)));
+  }
+
+  countBefore(method: string, group: string, rank: number): number {
+    return Number(rowOf(this.#do.countBefore, method, group, rank, maxCounted)?.[0]);
+  }
+
+  failed(filter: Omit<FailedFilter, "after">, before: FailedPlace): Answers["failed"] {
+    const { method, from = -Infinity, to = Infinity, error, limit } = filter;
+    const tasks: Primitive[] = [];
+    const [methodColumn, outcomeColumn] = [taskColumns.indexOf("method"), taskColumns.indexOf("outcome")];
+    let count = 0;
+    let scanned = 0;
+    let bytes = 0;
+    const first = { settledAt: Math.min(before.settledAt, to), number: before.number };
+    const isBounded = first.settledAt === before.settledAt;
+    const rows = rowsOf(
+      this.#do.failed,
+      Math.min(first.settledAt, Number.MAX_VALUE),
+      isBounded ? Math.min(first.number, Number.MAX_SAFE_INTEGER) : 0,
+    );
+    for (const row of rows) {
+      const [number, size, settledAt] = row.splice(taskColumns.length).map(Number) as [
+        number,
+        number,
+        number,
+      ];
+      if (settledAt < from) break;
+      const isWanted =
+        (method === undefined || row[methodColumn] === method) &&
+        (error === undefined || String(row[outcomeColumn] ?? "").includes(error));
+      if (isWanted) {
+        tasks.push(...row);
+        count++;
+        bytes += size;
+      }
+      if (count >= limit || bytes >= maxPageBytes || ++scanned >= maxListScan) {
+        return { tasks, next: { settledAt, number } };
+      }
+    }
+    return { tasks, next: undefined };
   }
 
   get(ids: readonly string[]): Primitive[] {
@@ -176,6 +260,17 @@ export class SqliteTasks {
         this.#do.reschedule.run(...changed, id);
         break;
       }
+      case ChangeCode.Revive: {
+        const [id = null, ...changed] = fields;
+        this.#do.revive.run(...changed, id);
+        break;
+      }
+      case ChangeCode.SaveItem:
+        this.#do.saveItem.run(...fields);
+        break;
+      case ChangeCode.RemoveItem:
+        this.#do.removeItem.run(...fields);
+        break;
       case ChangeCode.Remove:
         this.#remove(fields);
         break;
@@ -191,7 +286,7 @@ export class SqliteTasks {
   }
 
   #add(fields: Primitive[], known: Primitive[]): void {
-    const [, id = null, , , params, , , , , , createdAt, , , outcome, settledAt] = fields;
+    const [id = null, params, createdAt, outcome, settledAt] = addedColumns.map((place) => fields[place]);
     const isSettled = settledAt !== null;
     const bytes = bytesOf(params as string) + (isSettled ? bytesOf(outcome as string) + recordOverhead : 0);
     if (this.#do.add.run(this.#nextSeq, bytes, ...fields).changes === 0) {
@@ -241,31 +336,36 @@ export class SqliteTasks {
     return more;
   }
 
-  /** Claims the first of what is there in the order of its times: rows of a task, its number, bytes and time. */
-  #claimFirst(rows: Iterable<Row>, now: number, limit: number, maxBytes: number): Answers["claim"] {
+  /** Claims what is due of what is there in the order of its times: rows of a task, its number, bytes and time. */
+  #claimByTime(rows: Iterable<Row>, now: number, limit: number): Answers["claimDue"] {
     const found: Primitive[] = [];
     const tasks: Primitive[] = [];
-    let bytes = 0;
     let nextAt: number | undefined;
     for (const row of rows) {
-      const [seq = null, size, time] = row.splice(taskColumns.length);
-      const isFull = found.length >= limit || (found.length > 0 && bytes >= maxBytes);
-      if (isFull || Number(time) > now) {
+      const [seq = null, , time] = row.splice(taskColumns.length);
+      if (found.length >= limit || Number(time) > now) {
         nextAt = Number(time);
         break;
       }
       found.push(seq);
       tasks.push(...row);
-      bytes += Number(size);
     }
-    if (found.length > 0) {
-      this.#write(() => {
-        for (const seq of found) this.#do.claim.run(seq);
-      });
-    }
+    this.#claim(found);
     return { tasks, nextAt };
+  }
+
+  #claim(found: readonly Primitive[]): void {
+    if (found.length === 0) return;
+    this.#write(() => {
+      for (const seq of found) this.#do.claim.run(seq);
+    });
   }
 }
 
 /** How many values follow each `ChangeCode`. */
-const fieldCounts: readonly number[] = [1 + taskColumns.length, 6, 7, 1, 2, 1, 3];
+const fieldCounts: readonly number[] = [1 + taskColumns.length, 6, 11, 1, 2, 1, 3, 3, 3, 2];
+
+/** Where in the fields of an added task those are that are looked at; before them stands whether it is claimed. */
+const addedColumns: readonly number[] = ["id", "params", "created_at", "outcome", "settled_at"].map(
+  (name) => 1 + taskColumns.indexOf(name),
+);

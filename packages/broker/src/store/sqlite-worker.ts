@@ -12,7 +12,7 @@ interface Opened {
 }
 
 let opened: Opened | undefined;
-const reads: ReadonlySet<Request["type"]> = new Set(["get", "list", "counts"]);
+const reads: ReadonlySet<Request["type"]> = new Set(["get", "countBefore", "failed", "list", "counts"]);
 
 function open(folder: string, maxBytes: number | undefined): Answers["open"] {
   const database = openDatabase(folder, maxBytes);
@@ -41,10 +41,18 @@ function perform(request: Request): Answers[keyof Answers] {
       return tasks.commit(request.changes);
     case "claim":
       return tasks.claim(request.claim);
+    case "claimDue":
+      return tasks.claimDue(request.now, request.limit);
     case "claimExpired":
       return tasks.claimExpired(request.now, request.limit);
     case "take":
       return tasks.take(request.ids);
+    case "takeInstance":
+      return tasks.takeInstance(request.instance);
+    case "countBefore":
+      return tasks.countBefore(request.method, request.group, request.rank);
+    case "failed":
+      return tasks.failed(request.filter, request.before);
     case "get":
       return tasks.get(request.ids);
     case "list":

@@ -103,10 +103,18 @@ export class StorePort {
     switch (query.type) {
       case "claim":
         return this.#store.claim(query.claim);
+      case "claim-due":
+        return this.#store.claimDue(query.now, query.limit);
       case "claim-expired":
         return this.#store.claimExpired(query.now, query.limit);
       case "take":
         return this.#store.take(query.ids);
+      case "take-instance":
+        return this.#store.takeInstance(query.instance);
+      case "count-before":
+        return this.#store.countBefore(query.method, query.group, query.rank);
+      case "failed":
+        return this.#store.failed(query.filter);
       case "get":
         return this.#store.get(query.ids);
     }

@@ -7,12 +7,15 @@ import type { TaskStatus } from "zerotask-core";
 import type {
   Claim,
   Claimed,
+  ClaimedByTime,
   CommitResult,
   Durability,
+  FailedFilter,
   StoreChange,
   StoredTask,
   StoreSummary,
   Taken,
+  TaskPage,
 } from "../state/stored-task.ts";
 
 export interface TaskFilter {
@@ -25,13 +28,6 @@ export interface TaskFilter {
   readonly after?: string;
   /** At most so many tasks of a page. */
   readonly limit: number;
-}
-
-export interface TaskPage {
-  /** In order of submission. A page may hold fewer than its limit, or none, though there are more. */
-  readonly tasks: readonly StoredTask[];
-  /** Where the next page begins; `undefined` after the last. */
-  readonly next: string | undefined;
 }
 
 export interface TaskCount {
@@ -56,14 +52,23 @@ export interface Store {
   open(): Promise<StoreSummary>;
   /** Makes all of these changes, in order, or none. */
   commit(changes: readonly StoreChange[]): Promise<CommitResult>;
-  /** Claims tasks of one method that are due and that nobody has claimed. */
+  /** Claims tasks of one method that are QUEUED and that nobody has claimed. */
   claim(claim: Claim): Promise<Claimed>;
+  /** Claims tasks of any method that are SCHEDULED, and whose `dueAt` has come; the earliest first. */
+  claimDue(now: number, limit: number): Promise<ClaimedByTime>;
   /** Claims tasks of any method that nobody has claimed, and whose `expiresAt` has come. */
-  claimExpired(now: number, limit: number): Promise<Claimed>;
+  claimExpired(now: number, limit: number): Promise<ClaimedByTime>;
   /** Claims these tasks, as far as they are unsettled and nobody has claimed them. Ids that are unknown are left out. */
   take(ids: readonly string[]): Promise<readonly Taken[]>;
+  /** The same of the unsettled tasks of one instance. */
+  takeInstance(instance: string): Promise<readonly Taken[]>;
   /** What is known under these ids; ids that are unknown are left out. */
   get(ids: readonly string[]): Promise<readonly StoredTask[]>;
+  /** How many tasks of a group that can be claimed have a rank before this one: at most `maxCounted`. */
+  countBefore(method: string, group: string, rank: number): Promise<number>;
+  /** Tasks that are FAILED or EXPIRED, what was settled last first. */
+  failed(filter: FailedFilter): Promise<TaskPage>;
+  /** In order of submission. */
   list(filter: TaskFilter): Promise<TaskPage>;
   /** How many tasks there are of each method and status. Takes time in proportion to their number. */
   counts(): Promise<readonly TaskCount[]>;

@@ -21,6 +21,11 @@ export class Deque<T> {
     return this.#ring[this.#head];
   }
 
+  /** The item that was pushed last. */
+  last(): T | undefined {
+    return this.#size === 0 ? undefined : this.#ring[(this.#head + this.#size - 1) & (this.#ring.length - 1)];
+  }
+
   shift(): T | undefined {
     if (this.#size === 0) return undefined;
     const item = this.#ring[this.#head];

@@ -1,32 +1,32 @@
-// What comes next, by time and then by age, at a few bytes an entry: most entries come in order and only wait
-// in line; the rest go to a heap. Entries that no longer count are skipped, and cleared out before they pile up.
-import { Deque } from "zerotask-core";
+// What comes next in an order, at a few bytes an entry: most entries come in order and only wait in line; the rest go
+// to a heap. Entries that no longer count are skipped, and cleared out before they pile up.
+import { Deque } from "./deque.ts";
 
 /** Fewer entries than this that no longer count are not worth clearing out. */
 const minStale = 1_024;
 
-interface Aged {
-  /** Greater for what came later. */
-  readonly seq: number;
-}
-
-/** An entry's time must not change while it is in here, and an entry that no longer counts must never count again. */
-export class TimeQueue<T extends Aged> {
-  readonly #timeOf: (entry: T) => number;
+/** The place of an entry in the order must not change while it is in here. */
+export class OrderedQueue<T> {
+  readonly #isBefore: (a: T, b: T) => boolean;
   readonly #counts: (entry: T) => boolean;
   readonly #inOrder = new Deque<T>();
   #last: T | undefined;
   #heap: T[] = [];
   #size = 0;
 
-  constructor(timeOf: (entry: T) => number, counts: (entry: T) => boolean) {
-    this.#timeOf = timeOf;
+  constructor(isBefore: (a: T, b: T) => boolean, counts: (entry: T) => boolean) {
+    this.#isBefore = isBefore;
     this.#counts = counts;
   }
 
   /** How many entries count. */
   get size(): number {
     return this.#size;
+  }
+
+  /** The last of the entries that came in order, or one that stood there before. */
+  get last(): T | undefined {
+    return this.#last;
   }
 
   add(entry: T): void {
@@ -40,7 +40,7 @@ export class TimeQueue<T extends Aged> {
     }
   }
 
-  /** The earliest of the entries that count. */
+  /** The first of the entries that count. */
   peek(): T | undefined {
     while (this.#inOrder.size > 0 && !this.#counts(this.#inOrder.peek() as T)) this.#inOrder.shift();
     while (this.#heap[0] !== undefined && !this.#counts(this.#heap[0])) this.#popHeap();
@@ -50,20 +50,40 @@ export class TimeQueue<T extends Aged> {
     return first === undefined || (other !== undefined && this.#isBefore(other, first)) ? other : first;
   }
 
-  /** To be told once of each entry that has ceased to count. */
+  /** Takes out the first of the entries that count. */
+  shift(): T | undefined {
+    const first = this.peek();
+    if (first === undefined) return undefined;
+    this.#size--;
+    if (this.#inOrder.peek() === first) this.#inOrder.shift();
+    else this.#popHeap();
+    return first;
+  }
+
+  /** To be told once of each entry that has ceased to count, and will never count again. */
   drop(): void {
     this.#size--;
     const held = this.#inOrder.size + this.#heap.length;
-    if (held - this.#size < Math.max(minStale, held / 2)) return;
-    this.#inOrder.retain(this.#counts);
-    if (this.#inOrder.size === 0) this.#last = undefined;
-    // A sorted array is a heap.
-    this.#heap = this.#heap.filter(this.#counts).sort((a, b) => (this.#isBefore(a, b) ? -1 : 1));
+    if (held - this.#size >= Math.max(minStale, held / 2)) this.#retain(this.#counts);
   }
 
-  #isBefore(a: T, b: T): boolean {
-    const difference = this.#timeOf(a) - this.#timeOf(b);
-    return difference < 0 || (difference === 0 && a.seq < b.seq);
+  /** Takes out an entry that counts, wherever it stands. Takes time in proportion to the size. */
+  delete(entry: T): void {
+    this.#size--;
+    this.#retain((other) => other !== entry && this.#counts(other));
+  }
+
+  /** Every entry that counts, in no particular order. */
+  *[Symbol.iterator](): Generator<T> {
+    for (const entry of this.#inOrder) if (this.#counts(entry)) yield entry;
+    for (const entry of this.#heap) if (this.#counts(entry)) yield entry;
+  }
+
+  #retain(condition: (entry: T) => boolean): void {
+    this.#inOrder.retain(condition);
+    if (this.#inOrder.size === 0) this.#last = undefined;
+    // A sorted array is a heap.
+    this.#heap = this.#heap.filter(condition).sort((a, b) => (this.#isBefore(a, b) ? -1 : 1));
   }
 
   #raise(from: number): void {

@@ -1,0 +1,100 @@
+// The tasks of one group of a method: those that wait here in order, and how many more a store has.
+import { OrderedQueue } from "zerotask-core";
+import { Gate } from "./gate.ts";
+import type { MethodQueue } from "./method-queue.ts";
+import { isBefore } from "./order.ts";
+import type { Durability } from "./stored-task.ts";
+import type { Task } from "./task.ts";
+
+/** What one store has of this group that was not claimed, as far as is known. */
+export interface Behind {
+  count: number;
+  /** The first of their ranks. */
+  rank: number;
+  isClaiming: boolean;
+}
+
+export class Lane {
+  readonly method: MethodQueue;
+  readonly group: string;
+  readonly gate: Gate = new Gate();
+  readonly behind: { readonly [level in Durability]: Behind } = { memory: nothing(), disk: nothing() };
+  /** Tasks of this group in memory that are not settled. */
+  unsettled = 0;
+  /** Those of them that are being stored, and will then wait here. */
+  arriving = 0;
+  /** Those of them that wait for another task to end. */
+  parked = 0;
+  /** Whether it stands in line with the other groups of its method. */
+  isInLine = false;
+  readonly #waiting = new OrderedQueue<Task>(isBefore, (task) => task.inQueue);
+
+  constructor(method: MethodQueue, group: string) {
+    this.method = method;
+    this.group = group;
+  }
+
+  /** How many tasks wait for a node. */
+  get length(): number {
+    return this.#waiting.size;
+  }
+
+  /** How many tasks in memory have still to come to a node. */
+  get held(): number {
+    return this.#waiting.size + this.arriving + this.parked;
+  }
+
+  /** Whether a store has any of it that was not claimed. */
+  get isBehind(): boolean {
+    return this.behind.memory.count > 0 || this.behind.disk.count > 0;
+  }
+
+  /** Whether nothing of it is left anywhere. */
+  get isEmpty(): boolean {
+    const { memory, disk } = this.behind;
+    return this.unsettled === 0 && !this.isBehind && !memory.isClaiming && !disk.isClaiming;
+  }
+
+  /** The task that is next. */
+  get head(): Task | undefined {
+    return this.#waiting.peek();
+  }
+
+  /** Whether a task with this rank would not be the last of those that wait here. */
+  isOvertaking(rank: number): boolean {
+    const last = this.#waiting.last;
+    return last !== undefined && rank < last.rank;
+  }
+
+  add(task: Task): void {
+    task.inQueue = true;
+    this.#waiting.add(task);
+  }
+
+  shift(): Task | undefined {
+    const task = this.#waiting.shift();
+    if (task !== undefined) task.inQueue = false;
+    return task;
+  }
+
+  /** A task that waits was settled. */
+  drop(task: Task): void {
+    task.inQueue = false;
+    this.#waiting.drop();
+  }
+
+  /** A task that waits goes elsewhere, and may come back. */
+  delete(task: Task): void {
+    this.#waiting.delete(task);
+    task.inQueue = false;
+  }
+
+  /** Every task that waits, in no particular order. */
+  [Symbol.iterator](): Iterator<Task> {
+    return this.#waiting[Symbol.iterator]();
+  }
+}
+
+function nothing(): Behind {
+  return { count: 0, rank: Number.POSITIVE_INFINITY, isClaiming: false };
+}
