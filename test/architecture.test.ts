@@ -60,6 +60,8 @@ describe("packages", () => {
     ["zeromq", /^packages\/core\/src\/socket\//],
     ["jayson", /^packages\/core\/src\/task\/dispatcher\.ts$/],
     ["commander", /\/cli\.ts$/],
+    ["croner", /^packages\/broker\/src\/cron\.ts$/],
+    ["parse-duration", /^packages\/core\/src\/protocol\/when\.ts$/],
     ["pino", /\/cli\.ts$/],
     ["@photostructure/sqlite", /^packages\/broker\/src\/store\/sqlite-database\.ts$/],
   ])("imports %s only where it belongs", (name, allowed) => {

@@ -89,7 +89,7 @@ export class Disk {
       claimExpired: (now, limit) => perform(() => tasks.claimExpired(now, limit)),
       take: (ids) => perform(() => tasks.take(ids)),
       takeInstance: (instance) => perform(() => tasks.takeInstance(instance)),
-      countBefore: (...of) => perform(() => tasks.countBefore(...of)),
+      countBefore: (id) => perform(() => tasks.countBefore(id)),
       failed: (filter) => perform(() => tasks.failed(filter)),
       get: (ids) => perform(() => tasks.get(ids)),
       list: (filter) => perform(() => tasks.list(filter)),

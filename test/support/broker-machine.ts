@@ -1,5 +1,6 @@
 // The broker's state machine without a shell: messages in, effects out, on a clock that the test turns.
 import { type Decoded, decode, defaultLimits, type Message } from "zerotask-core";
+import { nextSlot } from "../../packages/broker/src/cron.ts";
 import { BrokerState } from "../../packages/broker/src/state/broker-state.ts";
 import type { BrokerConfig } from "../../packages/broker/src/state/config.ts";
 import type { Effect } from "../../packages/broker/src/state/effect.ts";
@@ -51,7 +52,7 @@ function query(store: MemoryTasks, asked: StoreQuery): StoreAnswer {
     case "take-instance":
       return store.takeInstance(asked.instance);
     case "count-before":
-      return store.countBefore(asked.method, asked.group, asked.rank);
+      return store.countBefore(asked.id);
     case "failed":
       return store.failed(asked.filter);
     case "get":
@@ -90,6 +91,8 @@ export function machine(config: MachineOptions = {}): Machine {
     failedTtlMs: 3_600_000,
     maxGroups: 100,
     wall: () => now,
+    maxSchedules: 10,
+    nextSlot,
     random: () => 0.5,
     maxSessions: 100,
     announce: () => "tcp://announce",

@@ -16,6 +16,7 @@ import {
   refuse,
   type Timer,
 } from "zerotask-core";
+import { nextSlot } from "./cron.ts";
 import { type BrokerOptions, type ResolvedBrokerOptions, resolveBrokerOptions } from "./options.ts";
 import { type BrokerCounts, BrokerState } from "./state/broker-state.ts";
 import type { Effect } from "./state/effect.ts";
@@ -70,6 +71,7 @@ export class Broker {
       limits,
       hasDisk: store.durability === "disk",
       wall: runtime.wall,
+      nextSlot,
       random: runtime.random,
       newId: runtime.id,
       newToken: runtime.token,
@@ -149,6 +151,7 @@ export class Broker {
   async #stop(): Promise<void> {
     const ports = Object.values(this.#stores);
     if (this.#isOpen) {
+      this.#options.dispatcher.flush();
       this.#handle({ type: "drain" });
       await this.#storesIdle(ports);
     }
@@ -247,17 +250,23 @@ export class Broker {
   /** Runs a `broker.*` task. Its response comes in like that of a node. */
   #runHere(request: Message): void {
     if (!("method" in request) || request.id === undefined) return;
-    this.#options.dispatcher.dispatch(request, (response) => {
-      if (response === undefined || this.#life === "stopped") return;
-      const bytes = Buffer.from(encodeResponse(response));
-      const { maxMessageBytes: most } = this.#options;
-      const message =
-        bytes.byteLength <= most
-          ? decode(bytes, this.#options)
-          : tooLarge(response.id, most, bytes.byteLength);
-      const from = { peer: LOCAL_PEER, shape: "dealer", mayHaveSession: true } as const;
-      this.#handle({ type: "message", ...from, message, bytes: bytes.byteLength });
-    });
+    const { dispatcher, runtime } = this.#options;
+    dispatcher.dispatch(
+      request,
+      (response) => {
+        if (response === undefined || this.#life === "stopped") return;
+        const bytes = Buffer.from(encodeResponse(response));
+        const { maxMessageBytes: most } = this.#options;
+        const message =
+          bytes.byteLength <= most
+            ? decode(bytes, this.#options)
+            : tooLarge(response.id, most, bytes.byteLength);
+        const from = { peer: LOCAL_PEER, shape: "dealer", mayHaveSession: true } as const;
+        this.#handle({ type: "message", ...from, message, bytes: bytes.byteLength });
+      },
+      undefined,
+      runtime,
+    );
   }
 
   #announce(message: Request): void {

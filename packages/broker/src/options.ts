@@ -79,6 +79,8 @@ export interface BrokerOptions extends Partial<MessageLimits> {
   readonly maxWaiters?: number;
   /** Most groups of tasks that have something queued. @default 100,000 */
   readonly maxGroups?: number;
+  /** Most schedules. @default 10,000 */
+  readonly maxSchedules?: number;
   /** Most clients and nodes. @default 100,000 */
   readonly maxSessions?: number;
   /** How much may wait for one peer that doesn't read before it is cut off, in bytes. @default 64 MiB */
@@ -121,6 +123,7 @@ const defaults = {
   maxClientBytes: GiB,
   maxWaiters: 1_000_000,
   maxGroups: 100_000,
+  maxSchedules: 10_000,
   maxSessions: 100_000,
   maxOutboxBytes: 64 * MiB,
 };

@@ -25,8 +25,11 @@ import { type Command, type CommandHandler, ParamReader, Refusal } from "./comma
 import type { BrokerConfig } from "./config.ts";
 import type { Effect } from "./effect.ts";
 import type { BrokerEvent } from "./event.ts";
+import { FailedCommands } from "./failed-commands.ts";
+import { LimitCommands } from "./limit-commands.ts";
 import { NodeCommands } from "./node-commands.ts";
 import { assemble, type BrokerParts } from "./parts.ts";
+import { ScheduleCommands } from "./schedule-commands.ts";
 import type { Session } from "./sessions.ts";
 import type { Storage } from "./storage.ts";
 import type { Durability } from "./stored-task.ts";
@@ -66,6 +69,7 @@ export class BrokerState {
   readonly #parts: BrokerParts;
   readonly #nodeCommands: NodeCommands;
   readonly #clientCommands: ClientCommands;
+  readonly #limitCommands: LimitCommands;
   readonly #commands = new Map<string, RegisteredCommand>();
   #nextSweep = 0;
   #nextHello = 0;
@@ -77,7 +81,16 @@ export class BrokerState {
     this.#parts = assemble(config);
     this.#clientCommands = new ClientCommands(this.#parts);
     this.#nodeCommands = new NodeCommands(this.#parts);
-    for (const commands of [this.#clientCommands, new TaskCommands(this.#parts), this.#nodeCommands]) {
+    this.#limitCommands = new LimitCommands(this.#parts);
+    const tables = [
+      this.#clientCommands,
+      new TaskCommands(this.#parts),
+      this.#nodeCommands,
+      new ScheduleCommands(this.#parts),
+      new FailedCommands(this.#parts),
+      this.#limitCommands,
+    ];
+    for (const commands of tables) {
       for (const [method, names, handler] of commands.table()) this.#commands.set(method, { names, handler });
     }
     this.#commands.set(BrokerMethod.Discover, { names: [], handler: () => this.#discover() });
@@ -141,6 +154,7 @@ export class BrokerState {
         this.#parts.calls.drain();
         this.#parts.submissions.drain();
         this.#parts.scheduler.drain();
+        this.#parts.schedules.drain();
         break;
       case "tick":
         this.#wakeAt = Number.POSITIVE_INFINITY;
@@ -221,6 +235,8 @@ export class BrokerState {
     const known = this.#parts.turn.now + this.#config.adoptMs;
     this.#parts.backlog.load(level, summary, known);
     if (summary.unsettled > 0) this.#parts.methods.holdLimited(known);
+    this.#limitCommands.load(this.#parts.storages.for(level), summary);
+    this.#parts.schedules.load(this.#parts.storages.for(level), summary);
     this.#parts.load.add(undefined, level, summary.unsettledBytes, summary.unsettled);
     for (const { id, token } of summary.sessions) {
       const client = new ClientSession(id, token, this.#parts.turn);
@@ -283,6 +299,9 @@ export class BrokerState {
         case "waited":
           this.#parts.waiters.giveUp(due.waiter);
           break;
+        case "schedule":
+          this.#parts.schedules.onDue(due.schedule);
+          break;
         case "gate":
           this.#parts.scheduler.onGateDue(due.method, due.lane);
           break;
@@ -297,6 +316,7 @@ export class BrokerState {
     const { heartbeatMs, leaseMs, stalledMs, sessionTtlMs, resultTtlMs, replayMs } = this.#config;
     this.#nextSweep = now + heartbeatMs;
     this.#pingNodes();
+    this.#parts.schedules.look();
     for (const node of this.#parts.sessions.nodes.values()) {
       const patience = node.token === undefined ? leaseMs : stalledMs;
       if (node.lastSeen + patience <= now) this.#nodeCommands.lose(node);

@@ -20,6 +20,7 @@ import {
 } from "./command.ts";
 import type { BrokerConfig } from "./config.ts";
 import { clientOf, readProtocol, readToken, wireLimits } from "./introduction.ts";
+import { schedulePrefix } from "./schedule.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Storages } from "./storages.ts";
 import { keyPrefix, type Submissions } from "./submissions.ts";
@@ -131,7 +132,11 @@ export class ClientCommands {
     const own = read.has("task_id")
       ? checkId(readTaskId(read), ErrorCode.InvalidTaskId, "a task id")
       : config.newId();
-    const { idempotencyKey } = options;
+    const { idempotencyKey, batch } = options;
+    if (idempotencyKey !== undefined && batch !== undefined) {
+      const message = "Expected a task with an idempotency key or of a batch, got both";
+      throw new Refusal(ErrorCode.InvalidParams, message);
+    }
     const id = idempotencyKey === undefined ? `${owner.id}-${own}` : `${keyPrefix}${idempotencyKey}`;
     const { addressee, requestId } = command;
     submissions.submit({ id, owner, method, params, options, addressee, requestId });
@@ -144,10 +149,11 @@ export class ClientCommands {
       throw new Refusal(ErrorCode.NotAllowed, "Expected a request of a client with a session");
     const method = readMethod(read);
     const options = read.options("options", wireOptionsFromWire);
-    if (options.durability === "disk" || options.idempotencyKey !== undefined) {
+    const { durability, idempotencyKey, batch } = options;
+    if (durability === "disk" || idempotencyKey !== undefined || batch !== undefined) {
       throw new Refusal(
         ErrorCode.InvalidParams,
-        "A call is in memory only: what is to be stored, or has an idempotency key, has to be submitted",
+        "A call is in memory only: what is to be stored, has an idempotency key or joins a batch has to be submitted",
       );
     }
     const params = read.taskParams("params");
@@ -165,11 +171,12 @@ function readMethod(read: ParamReader): string {
   );
 }
 
-/** Ids of tasks begin with their client's id, or with what marks a key. */
+/** Ids of tasks begin with their client's id, or with what marks a key or a schedule. */
 function checkClientId(id: string): string {
-  if (!id.startsWith(keyPrefix)) return checkId(id, ErrorCode.InvalidClientId, "a client id");
+  const reserved = [keyPrefix, schedulePrefix].find((prefix) => id.startsWith(prefix));
+  if (reserved === undefined) return checkId(id, ErrorCode.InvalidClientId, "a client id");
   throw new Refusal(
     ErrorCode.InvalidClientId,
-    `Expected a client id that does not begin with "${keyPrefix}", got ${describe(id)}`,
+    `Expected a client id that does not begin with "${reserved}", got ${describe(id)}`,
   );
 }

@@ -44,6 +44,10 @@ export interface BrokerConfig extends LoadBounds {
   readonly announce: () => string;
   /** The `broker.*` tasks that the broker itself serves now. */
   readonly brokerTasks: () => readonly MethodDescription[];
+  /** How many schedules there may be. */
+  readonly maxSchedules: number;
+  /** The first time after `after` that a cron expression names in a time zone, if any. @throws Error when it is none */
+  readonly nextSlot: (cron: string, timeZone: string, after: number) => number | undefined;
   /** What the clock on the wall says: milliseconds since the epoch, which may jump. */
   readonly wall: () => number;
   /** A random number from 0 to 1. */

@@ -1,6 +1,7 @@
 // What can become due.
 import type { Lane } from "./lane.ts";
 import type { MethodQueue } from "./method-queue.ts";
+import type { Schedule } from "./schedule.ts";
 import type { Task } from "./task.ts";
 import type { Waiter } from "./waiters.ts";
 
@@ -10,4 +11,6 @@ export type Due =
   /** A waiter's own time is over. */
   | { readonly type: "waited"; readonly waiter: Waiter }
   /** A rate lets more of a method, or of one of its groups, begin. */
-  | { readonly type: "gate"; readonly method: MethodQueue; readonly lane: Lane | undefined };
+  | { readonly type: "gate"; readonly method: MethodQueue; readonly lane: Lane | undefined }
+  /** A schedule may have to run. */
+  | { readonly type: "schedule"; readonly schedule: Schedule };

@@ -72,6 +72,16 @@ export class MethodTable {
     this.#methods.get(name)?.setLimits(limits);
   }
 
+  /** How many methods have limits that a client set. */
+  get limitedCount(): number {
+    return this.#limits.size;
+  }
+
+  /** Whether a client set the limits of a method. */
+  hasOwnLimits(name: string): boolean {
+    return this.#limits.has(name);
+  }
+
   /** What holds for a method. */
   limitsOf(name: string): MethodLimits {
     return this.#methods.get(name)?.limits ?? this.#limits.get(name) ?? {};

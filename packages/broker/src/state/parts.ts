@@ -9,8 +9,10 @@ import type { Due } from "./due.ts";
 import { Load } from "./load.ts";
 import { MethodTable } from "./method-table.ts";
 import { Patience } from "./patience.ts";
+import { Positions } from "./positions.ts";
 import { Runs } from "./runs.ts";
 import { Scheduler } from "./scheduler.ts";
+import { Schedules } from "./schedules.ts";
 import { Sessions } from "./sessions.ts";
 import { Settlement } from "./settlement.ts";
 import { SharedRuns } from "./shared-runs.ts";
@@ -41,6 +43,8 @@ export interface BrokerParts {
   readonly runs: Runs;
   readonly calls: Calls;
   readonly submissions: Submissions;
+  readonly schedules: Schedules;
+  readonly positions: Positions;
 }
 
 export function assemble(config: BrokerConfig): BrokerParts {
@@ -86,7 +90,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
       onSharedEnd: (run, status, outcome, bytes) => {
         for (const task of shared.end(run)) runs.end(task, status, outcome, bytes);
       },
-      onSettled: () => undefined,
+      onSettled: (task) => schedules.onSettled(task),
     },
   });
   const life: TaskLife = new TaskLife({ ...more, settlement, runs: () => runs });
@@ -94,5 +98,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
   const batches = new Batches({ ...more, life });
   const calls = new Calls({ ...more, settlement, life });
   const submissions = new Submissions({ ...more, settlement, life, batches });
-  return { ...more, settlement, life, runs, calls, submissions };
+  const schedules: Schedules = new Schedules({ ...more, life, clock: config });
+  const positions = new Positions(base);
+  return { ...more, settlement, life, runs, calls, submissions, schedules, positions };
 }

@@ -21,12 +21,7 @@ export type StoreQuery =
   | { readonly type: "take"; readonly ids: readonly string[] }
   | { readonly type: "take-instance"; readonly instance: string }
   | { readonly type: "get"; readonly ids: readonly string[] }
-  | {
-      readonly type: "count-before";
-      readonly method: string;
-      readonly group: string;
-      readonly rank: number;
-    }
+  | { readonly type: "count-before"; readonly id: string }
   | { readonly type: "failed"; readonly filter: FailedFilter };
 
 export type StoreAnswer =
@@ -121,8 +116,8 @@ export class Storage {
     this.#ask({ type: "take-instance", instance }, then as Then<StoreAnswer>);
   }
 
-  countBefore(method: string, group: string, rank: number, then: Then<number>): void {
-    this.#ask({ type: "count-before", method, group, rank }, then as Then<StoreAnswer>);
+  countBefore(id: string, then: Then<number>): void {
+    this.#ask({ type: "count-before", id }, then as Then<StoreAnswer>);
   }
 
   failed(filter: FailedFilter, then: Then<TaskPage>): void {

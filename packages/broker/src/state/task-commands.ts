@@ -2,6 +2,7 @@
 import { BrokerMethod, ErrorCode, type Outcome, respond, type TaskStatus } from "zerotask-core";
 import { type Command, type CommandHandler, type ParamReader, Refusal, readTaskId } from "./command.ts";
 import { clientOf } from "./introduction.ts";
+import type { Positions } from "./positions.ts";
 import type { Session, Sessions } from "./sessions.ts";
 import type { Storages } from "./storages.ts";
 import { unknownTask } from "./submissions.ts";
@@ -19,6 +20,7 @@ export interface TaskCommandParts {
   readonly life: TaskLife;
   readonly storages: Storages;
   readonly waiters: Waiters;
+  readonly positions: Positions;
 }
 
 /** How long a peer without a session may wait: nobody notices when it leaves. */
@@ -39,6 +41,7 @@ export class TaskCommands {
       [BrokerMethod.ClientTaskWait, ["task_id", "timeout_ms"], (...a) => this.#wait(...a)],
       [BrokerMethod.ClientTaskGet, ["task_id"], (...a) => this.#get(...a)],
       [BrokerMethod.ClientTaskStop, ["task_id"], (...a) => this.#stop(...a)],
+      [BrokerMethod.ClientTaskPosition, ["task_id"], (...a) => this.#position(...a)],
     ];
   }
 
@@ -75,6 +78,21 @@ export class TaskCommands {
 
   #get(command: Command, read: ParamReader): undefined {
     return this.#view(command, [read.string("task_id")], (view) => ({ result: describeTask(view) }));
+  }
+
+  #position(command: Command, read: ParamReader): undefined {
+    const id = read.string("task_id");
+    return this.#view(command, [id], () => {
+      const { positions, storages, tasks } = this.#parts;
+      const held = tasks.get(id);
+      if (held !== undefined) return positions.ofHeld(held);
+      storages.find(id, (stored, level, failure) => {
+        if (failure !== undefined) reply(command, () => ({ error: failure }));
+        else if (stored === undefined) reply(command, () => unknownTask(id).error);
+        else positions.ofStored(command, stored, level);
+      });
+      return undefined;
+    });
   }
 
   #stop(command: Command, read: ParamReader): undefined {
@@ -202,6 +220,9 @@ function describeTask(view: TaskView): object {
     durability: view.level ?? "memory",
     attempt: view.attempt,
     failures: view.failures,
+    priority: view.priority,
+    ...(view.group !== "" && { group: view.group }),
+    due_at: Math.round(view.dueAt),
     node_id: view.nodeId ?? null,
     created_at: Math.round(view.createdAt),
     ...(settledAt !== undefined && { settled_at: Math.round(settledAt), ...outcome }),

@@ -84,9 +84,11 @@ export class ClaimableTasks {
     return this.#claimByTime(this.#expiring, ({ expiresAt }) => expiresAt ?? 0, now, limit);
   }
 
-  countBefore(method: string, group: string, rank: number): number {
+  countBefore(entry: Entry): number {
     let count = 0;
-    for (const entry of this.#ready.get(method)?.get(group) ?? []) if (entry.rank < rank) count++;
+    for (const other of this.#ready.get(entry.method)?.get(entry.group) ?? []) {
+      if (other !== entry && byRank(other, entry)) count++;
+    }
     return Math.min(count, maxCounted);
   }
 

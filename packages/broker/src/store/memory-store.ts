@@ -56,8 +56,8 @@ class MemoryStore implements Store {
     return this.#tasks.get(ids);
   }
 
-  async countBefore(method: string, group: string, rank: number): Promise<number> {
-    return this.#tasks.countBefore(method, group, rank);
+  async countBefore(id: string): Promise<number> {
+    return this.#tasks.countBefore(id);
   }
 
   async failed(filter: FailedFilter): Promise<TaskPage> {

@@ -98,8 +98,9 @@ export class MemoryTasks {
     return this.#known(ids).map(taskOf);
   }
 
-  countBefore(method: string, group: string, rank: number): number {
-    return this.#claimable.countBefore(method, group, rank);
+  countBefore(id: string): number {
+    const entry = this.#entries.get(id);
+    return entry === undefined ? 0 : this.#claimable.countBefore(entry);
   }
 
   failed({ method, from, to, error, after, limit }: FailedFilter): TaskPage {

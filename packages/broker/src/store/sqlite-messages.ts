@@ -16,12 +16,7 @@ export type Request =
   | { readonly type: "take"; readonly ids: readonly string[] }
   | { readonly type: "takeInstance"; readonly instance: string }
   | { readonly type: "get"; readonly ids: readonly string[] }
-  | {
-      readonly type: "countBefore";
-      readonly method: string;
-      readonly group: string;
-      readonly rank: number;
-    }
+  | { readonly type: "countBefore"; readonly id: string }
   /** `error` as it stands in JSON. */
   | {
       readonly type: "failed";

@@ -26,6 +26,7 @@ type StatementName =
   | "claimById"
   | "ofInstance"
   | "get"
+  | "placeOf"
   | "countBefore"
   | "failed"
   | "scanEnd"
@@ -78,9 +79,10 @@ const sql: { readonly [Name in StatementName]: string } = {
   ofInstance: `SELECT id FROM task INDEXED BY task_instance
                WHERE instance = ? AND instance IS NOT NULL AND settled_at IS NULL ORDER BY seq`,
   get: `SELECT ${columns} FROM task WHERE id = ?`,
+  placeOf: "SELECT method, grp, rank, seq FROM task WHERE id = ?",
   countBefore: `SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_ready
-                WHERE claimed = 0 AND settled_at IS NULL AND status = 'QUEUED' AND method = ? AND grp = ? AND rank < ?
-                LIMIT ?)`,
+                WHERE claimed = 0 AND settled_at IS NULL AND status = 'QUEUED' AND method = ? AND grp = ?
+                  AND (rank, seq) < (?, ?) LIMIT ?)`,
   failed: `SELECT ${columns}, seq, bytes, settled_at FROM task INDEXED BY task_failed
            WHERE settled_at IS NOT NULL AND status IN ('FAILED', 'EXPIRED') AND (settled_at, seq) < (?, ?)
            ORDER BY settled_at DESC, seq DESC`,

@@ -126,13 +126,8 @@ class SqliteStore implements Store {
     return unflattenTasks(await this.#ask({ type: "get", ids: ids.map(encodeName) }));
   }
 
-  countBefore(method: string, group: string, rank: number): Promise<number> {
-    return this.#ask({
-      type: "countBefore",
-      method: encodeName(method),
-      group: encodeName(group),
-      rank,
-    });
+  countBefore(id: string): Promise<number> {
+    return this.#ask({ type: "countBefore", id: encodeName(id) });
   }
 
   async failed({ after, method, error, ...filter }: FailedFilter): Promise<TaskPage> {

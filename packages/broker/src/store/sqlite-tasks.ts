@@ -159,8 +159,9 @@ export class SqliteTasks {
     return this.take([...rowsOf(this.#do.ofInstance, instance)].map(([id]) => String(id)));
   }
 
-  countBefore(method: string, group: string, rank: number): number {
-    return Number(rowOf(this.#do.countBefore, method, group, rank, maxCounted)?.[0]);
+  countBefore(id: string): number {
+    const place = rowOf(this.#do.placeOf, id);
+    return place === undefined ? 0 : Number(rowOf(this.#do.countBefore, ...place, maxCounted)?.[0]);
   }
 
   failed(filter: Omit<FailedFilter, "after">, before: FailedPlace): Answers["failed"] {

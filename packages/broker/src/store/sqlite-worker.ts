@@ -50,7 +50,7 @@ function perform(request: Request): Answers[keyof Answers] {
     case "takeInstance":
       return tasks.takeInstance(request.instance);
     case "countBefore":
-      return tasks.countBefore(request.method, request.group, request.rank);
+      return tasks.countBefore(request.id);
     case "failed":
       return tasks.failed(request.filter, request.before);
     case "get":

@@ -112,7 +112,7 @@ export class StorePort {
       case "take-instance":
         return this.#store.takeInstance(query.instance);
       case "count-before":
-        return this.#store.countBefore(query.method, query.group, query.rank);
+        return this.#store.countBefore(query.id);
       case "failed":
         return this.#store.failed(query.filter);
       case "get":

@@ -64,8 +64,8 @@ export interface Store {
   takeInstance(instance: string): Promise<readonly Taken[]>;
   /** What is known under these ids; ids that are unknown are left out. */
   get(ids: readonly string[]): Promise<readonly StoredTask[]>;
-  /** How many tasks of a group that can be claimed have a rank before this one: at most `maxCounted`. */
-  countBefore(method: string, group: string, rank: number): Promise<number>;
+  /** How many tasks that can be claimed come before this one in its group: at most `maxCounted`. */
+  countBefore(id: string): Promise<number>;
   /** Tasks that are FAILED or EXPIRED, what was settled last first. */
   failed(filter: FailedFilter): Promise<TaskPage>;
   /** In order of submission. */
