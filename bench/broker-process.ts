@@ -1,4 +1,5 @@
 // A broker in a process of its own that tells how much heap it uses.
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Broker, memoryStore, sqliteStore } from "zerotask-broker";
 import { task } from "zerotask-core";
 
@@ -9,7 +10,16 @@ export const heap = task("broker.heap", () => {
 
 const rss = task("broker.rss", () => process.memoryUsage.rss());
 
-export { rss };
+const loop = monitorEventLoopDelay({ resolution: 1 });
+/** The longest time for which the broker did nothing else, in milliseconds, since this was asked last. */
+const stall = task("broker.stall", () => {
+  const { max } = loop;
+  loop.reset();
+  loop.enable();
+  return max / 1e6;
+});
+
+export { rss, stall };
 
 const [folder] = process.argv.slice(2);
 const store = folder === undefined ? memoryStore() : sqliteStore(folder);

@@ -29,7 +29,7 @@ export interface RestartFigures {
 }
 
 /** Beside the repository, so that it is on the disk that users' data would be on. */
-const temporary = (): string => mkdtempSync(join(import.meta.dirname, "results-"));
+export const temporary = (): string => mkdtempSync(join(import.meta.dirname, "results-"));
 
 /** A bare write of 4 KiB and `fdatasync`, where the benchmark's data is. */
 export function measureFdatasync(): Latency {

@@ -9,4 +9,19 @@ let seen = 0;
 export const count = task("count", (_a: number, _b: number) => {
   seen++;
 });
+let lateness: number[] = [];
+/** Notes how long after its time it was run. */
+export const late = task("late", (due: number) => {
+  lateness.push(Date.now() - due);
+});
+/** What was noted since this was asked last. */
+export const latenesses = task("latenesses", () => {
+  const noted = lateness;
+  lateness = [];
+  return noted;
+});
+const wide = { concurrency: 100_000, rate: "100000000/s", perGroup: { concurrency: 100_000 } };
+/** The same as `add`, with limits that are never reached. */
+export const limited = task({ name: "limited", ...wide }, (first: number, second: number) => first + second);
+
 export const counted = task("counted", () => seen);

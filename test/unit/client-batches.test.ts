@@ -132,11 +132,7 @@ it("sends the options of a call that is to run later along with it", async () =>
   expect(asked).toEqual([
     {
       method: "client_call",
-      params: {
-        method: "add",
-        params: [5, 6],
-        options: { at: at.getTime(), priority: -5, group: "tenant-7", max_retries: 3 },
-      },
+      params: ["add", [5, 6], { at: at.getTime(), priority: -5, group: "tenant-7", max_retries: 3 }],
     },
   ]);
   await client.$close();

@@ -88,7 +88,7 @@ function caller(session: Session, tracker: TaskTracker, options: CallOptions): I
     const id = session.nextId();
     const answer = isPlain
       ? session.request(method, params, { id, waitsWhenBusy })
-      : session.request(BrokerMethod.ClientCall, { method, params, options: wire }, { id, waitsWhenBusy });
+      : session.request(BrokerMethod.ClientCall, [method, params, wire], { id, waitsWhenBusy });
     return withTimeout(answer, timeoutMs, method, runtime, () => session.abandon(id));
   };
 }

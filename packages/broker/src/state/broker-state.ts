@@ -201,7 +201,10 @@ export class BrokerState {
   ): void {
     const id = request.id ?? null;
     if (isReservedMethod(request.method)) {
-      const outcome = this.#command(request, { ...from, addressee, requestId: id, params: request.params });
+      const { peer, session, mayHaveSession, bytes } = from;
+      const { params } = request;
+      const command = { peer, session, mayHaveSession, bytes, addressee, requestId: id, params };
+      const outcome = this.#command(request, command);
       if (outcome !== undefined) addressee.deliver(respond(id, outcome));
       return;
     }

@@ -11,19 +11,39 @@ interface Slice {
   count: number;
 }
 
+/** Limits, as they are kept. */
+export interface GateLimits {
+  readonly concurrency: number;
+  readonly rate: Rate | undefined;
+}
+
+export const noLimits: GateLimits = { concurrency: Number.POSITIVE_INFINITY, rate: undefined };
+
+export function gateLimits({ concurrency, rate }: Limits): GateLimits {
+  return {
+    concurrency: concurrency ?? Number.POSITIVE_INFINITY,
+    rate: rate === undefined ? undefined : rateOption("rate", rate),
+  };
+}
+
 export class Gate {
   running = 0;
   /** When it is to be looked at again. */
   deadline: Deadline<Due> | undefined = undefined;
-  #concurrency = Number.POSITIVE_INFINITY;
+  #concurrency: number;
   #rate: Rate | undefined;
   #starts: Deque<Slice> | undefined;
   #started = 0;
 
-  setLimits({ concurrency = Number.POSITIVE_INFINITY, rate }: Limits): void {
+  constructor({ concurrency, rate }: GateLimits) {
     this.#concurrency = concurrency;
-    this.#rate = rate === undefined ? undefined : rateOption("rate", rate);
-    if (this.#rate === undefined) this.#forget();
+    this.#rate = rate;
+  }
+
+  setLimits({ concurrency, rate }: GateLimits): void {
+    this.#concurrency = concurrency;
+    this.#rate = rate;
+    if (rate === undefined) this.#forget();
   }
 
   get isFull(): boolean {

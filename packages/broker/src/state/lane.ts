@@ -1,6 +1,6 @@
 // The tasks of one group of a method: those that wait here in order, and how many more a store has.
 import { OrderedQueue } from "zerotask-core";
-import { Gate } from "./gate.ts";
+import { Gate, type GateLimits } from "./gate.ts";
 import type { MethodQueue } from "./method-queue.ts";
 import { isBefore } from "./order.ts";
 import type { Durability } from "./stored-task.ts";
@@ -17,8 +17,7 @@ export interface Behind {
 export class Lane {
   readonly method: MethodQueue;
   readonly group: string;
-  readonly gate: Gate = new Gate();
-  readonly behind: { readonly [level in Durability]: Behind } = { memory: nothing(), disk: nothing() };
+  readonly gate: Gate;
   /** Tasks of this group in memory that are not settled. */
   unsettled = 0;
   /** Those of them that are being stored, and will then wait here. */
@@ -27,52 +26,62 @@ export class Lane {
   parked = 0;
   /** Whether it stands in line with the other groups of its method. */
   isInLine = false;
-  readonly #waiting = new OrderedQueue<Task>(isBefore, (task) => task.inQueue);
+  // Groups come and go with each task that runs at once: most need neither.
+  #waiting: OrderedQueue<Task> | undefined;
+  #behind: { readonly [level in Durability]: Behind } | undefined;
 
-  constructor(method: MethodQueue, group: string) {
+  constructor(method: MethodQueue, group: string, limits: GateLimits) {
     this.method = method;
     this.group = group;
+    this.gate = new Gate(limits);
+  }
+
+  get behind(): { readonly [level in Durability]: Behind } {
+    this.#behind ??= { memory: nothing(), disk: nothing() };
+    return this.#behind;
   }
 
   /** How many tasks wait for a node. */
   get length(): number {
-    return this.#waiting.size;
+    return this.#waiting?.size ?? 0;
   }
 
   /** How many tasks in memory have still to come to a node. */
   get held(): number {
-    return this.#waiting.size + this.arriving + this.parked;
+    return this.length + this.arriving + this.parked;
   }
 
   /** Whether a store has any of it that was not claimed. */
   get isBehind(): boolean {
-    return this.behind.memory.count > 0 || this.behind.disk.count > 0;
+    if (this.#behind === undefined) return false;
+    return this.#behind.memory.count > 0 || this.#behind.disk.count > 0;
   }
 
   /** Whether nothing of it is left anywhere. */
   get isEmpty(): boolean {
-    const { memory, disk } = this.behind;
-    return this.unsettled === 0 && !this.isBehind && !memory.isClaiming && !disk.isClaiming;
+    if (this.unsettled > 0 || this.isBehind) return false;
+    return this.#behind === undefined || !(this.#behind.memory.isClaiming || this.#behind.disk.isClaiming);
   }
 
   /** The task that is next. */
   get head(): Task | undefined {
-    return this.#waiting.peek();
+    return this.#waiting?.peek();
   }
 
   /** Whether a task with this rank would not be the last of those that wait here. */
   isOvertaking(rank: number): boolean {
-    const last = this.#waiting.last;
+    const last = this.#waiting?.last;
     return last !== undefined && rank < last.rank;
   }
 
   add(task: Task): void {
     task.inQueue = true;
+    this.#waiting ??= new OrderedQueue<Task>(isBefore, ({ inQueue }) => inQueue);
     this.#waiting.add(task);
   }
 
   shift(): Task | undefined {
-    const task = this.#waiting.shift();
+    const task = this.#waiting?.shift();
     if (task !== undefined) task.inQueue = false;
     return task;
   }
@@ -80,18 +89,18 @@ export class Lane {
   /** A task that waits was settled. */
   drop(task: Task): void {
     task.inQueue = false;
-    this.#waiting.drop();
+    this.#waiting?.drop();
   }
 
   /** A task that waits goes elsewhere, and may come back. */
   delete(task: Task): void {
-    this.#waiting.delete(task);
+    this.#waiting?.delete(task);
     task.inQueue = false;
   }
 
   /** Every task that waits, in no particular order. */
-  [Symbol.iterator](): Iterator<Task> {
-    return this.#waiting[Symbol.iterator]();
+  *[Symbol.iterator](): Generator<Task> {
+    if (this.#waiting !== undefined) yield* this.#waiting;
   }
 }
 

@@ -1,6 +1,6 @@
 // The tasks of one method that wait for a node, whose groups take turns, and the nodes that serve it.
 import { Deque, type MethodDescription, type MethodLimits } from "zerotask-core";
-import { Gate } from "./gate.ts";
+import { Gate, type GateLimits, gateLimits, noLimits } from "./gate.ts";
 import { Lane } from "./lane.ts";
 import type { Gathering } from "./node-choice.ts";
 import type { NodeSession } from "./node-session.ts";
@@ -12,7 +12,7 @@ const smoothing = 0.05;
 export class MethodQueue {
   readonly name: string;
   readonly nodes: Set<NodeSession> = new Set();
-  readonly gate: Gate = new Gate();
+  readonly gate: Gate = new Gate(noLimits);
   readonly lanes: Map<string, Lane> = new Map();
   /** Since when no node serves it. */
   unservedSince: number;
@@ -26,6 +26,7 @@ export class MethodQueue {
   #description: MethodDescription | undefined;
   /** Set by a client, instead of what the description says. */
   #limits: MethodLimits | undefined;
+  #perGroup: GateLimits = noLimits;
 
   constructor(name: string, now: number, limits: MethodLimits | undefined) {
     this.name = name;
@@ -69,8 +70,7 @@ export class MethodQueue {
   lane(group: string): Lane {
     let lane = this.lanes.get(group);
     if (lane === undefined) {
-      lane = new Lane(this, group);
-      if (group !== "") lane.gate.setLimits(this.limits.perGroup ?? {});
+      lane = new Lane(this, group, group === "" ? noLimits : this.#perGroup);
       this.lanes.set(group, lane);
     }
     return lane;
@@ -150,9 +150,10 @@ export class MethodQueue {
 
   #applyLimits(): void {
     const { perGroup = {}, ...ofMethod } = this.limits;
-    this.gate.setLimits(ofMethod);
+    this.gate.setLimits(gateLimits(ofMethod));
+    this.#perGroup = gateLimits(perGroup);
     for (const lane of this.lanes.values()) {
-      if (lane.group !== "") lane.gate.setLimits(perGroup);
+      if (lane.group !== "") lane.gate.setLimits(this.#perGroup);
       // It may have been closed by what held before.
       this.lineUp(lane);
     }

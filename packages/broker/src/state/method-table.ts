@@ -132,8 +132,9 @@ export class MethodTable {
     if (group !== "") this.#groups--;
   }
 
-  #isHeld({ limits }: MethodQueue): boolean {
+  #isHeld(method: MethodQueue): boolean {
     if (this.#limitedUntil <= this.#turn.now) return false;
+    const { limits } = method;
     return limits.concurrency !== undefined || limits.perGroup?.concurrency !== undefined;
   }
 
