@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { expect, it } from "vitest";
-import { Deadlines, Deque, GenerationalMap, IndexedSet } from "zerotask-core";
+import { describe, expect, it } from "vitest";
+import { Deadlines, Deque, GenerationalMap, IndexedSet, OrderedQueue } from "zerotask-core";
 
 it("a deque gives out what went in, in order, through growing and shrinking", () => {
   fc.assert(
@@ -81,4 +81,63 @@ it("an indexed set holds what was added and not removed", () => {
       expect(set.size).toBe(0);
     }),
   );
+});
+
+describe("OrderedQueue", () => {
+  interface Entry {
+    place: number;
+    counts: boolean;
+  }
+  const queueOf = (): OrderedQueue<Entry> =>
+    new OrderedQueue<Entry>(
+      (a, b) => a.place < b.place,
+      ({ counts }) => counts,
+    );
+  const drain = (queue: OrderedQueue<Entry>): number[] => {
+    const places: number[] = [];
+    for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) places.push(entry.place);
+    return places;
+  };
+
+  it("gives the place that it has now to an entry that was taken out and comes back", () => {
+    const queue = queueOf();
+    const last = { place: 3, counts: true };
+    for (const entry of [{ place: 1, counts: true }, { place: 2, counts: true }, last]) queue.add(entry);
+    queue.delete(last);
+    last.place = 0;
+    queue.add(last);
+    expect(drain(queue)).toEqual([0, 1, 2]);
+  });
+
+  it("is in order whatever comes, goes, and comes back", () => {
+    const step = fc.record({ what: fc.constantFrom("add", "shift", "drop", "move"), place: fc.nat(20) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const queue = queueOf();
+        const entries: Entry[] = [];
+        const first = (): number => Math.min(...entries.map(({ place }) => place));
+        for (const { what, place } of steps) {
+          const entry = entries[place % Math.max(1, entries.length)];
+          if (what === "add") {
+            entries.push({ place, counts: true });
+            queue.add(entries.at(-1) as Entry);
+          } else if (entry === undefined) expect(queue.shift()).toBeUndefined();
+          else if (what === "shift") {
+            expect(queue.peek()?.place).toBe(first());
+            entries.splice(entries.indexOf(queue.shift() as Entry), 1);
+          } else if (what === "drop") {
+            entry.counts = false;
+            entries.splice(entries.indexOf(entry), 1);
+            queue.drop();
+          } else {
+            queue.delete(entry);
+            entry.place = place;
+            queue.add(entry);
+          }
+          expect(queue.size).toBe(entries.length);
+        }
+        expect(drain(queue)).toEqual(entries.map(({ place }) => place).sort((a, b) => a - b));
+      }),
+    );
+  });
 });

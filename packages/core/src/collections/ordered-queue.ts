@@ -81,7 +81,8 @@ export class OrderedQueue<T> {
 
   #retain(condition: (entry: T) => boolean): void {
     this.#inOrder.retain(condition);
-    if (this.#inOrder.size === 0) this.#last = undefined;
+    // What was taken out may come back with another place: it must not be what others are compared with.
+    this.#last = this.#inOrder.last();
     // A sorted array is a heap.
     this.#heap = this.#heap.filter(condition).sort((a, b) => (this.#isBefore(a, b) ? -1 : 1));
   }
