@@ -13,12 +13,14 @@ export interface Machine {
   from(peer: string, message: unknown, shape?: "dealer" | "req"): Effect[];
   /** Turns the clock forward and ticks. */
   after(ms: number): Effect[];
+  /** What `peer` sends later, without a tick in between. */
+  late(ms: number, peer: string, message: unknown): Effect[];
   lost(peer: string): Effect[];
   slow(peer: string): Effect[];
   disconnect(): Effect[];
   /** Introduces a client or node on a connection of its name. */
   client(name: string): void;
-  node(name: string, methods: readonly string[], slots: number, more?: object): Effect[];
+  node(name: string, methods: readonly (string | object)[], slots: number, more?: object): Effect[];
   readonly counts: BrokerState["counts"];
   /** What is stored, by level. */
   readonly stores: { readonly memory: MemoryTasks; readonly disk: MemoryTasks };
@@ -150,6 +152,10 @@ export function machine(config: MachineOptions = {}): Machine {
     after: (ms) => {
       now += ms;
       return handle({ type: "tick" });
+    },
+    late: (ms, peer, message) => {
+      now += ms;
+      return from(peer, message);
     },
     lost: (peer) => handle({ type: "peer-lost", peer }),
     slow: (peer) => handle({ type: "peer-slow", peer }),

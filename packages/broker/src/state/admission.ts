@@ -26,6 +26,9 @@ export class Admission {
   readonly #shared: SharedRuns;
   readonly #handlers: AdmissionHandlers;
   readonly #instances = new Instances();
+  /** Those whose turn it has become. */
+  readonly #next: Task[] = [];
+  #isGoingOn = false;
 
   constructor(turn: Turn, shared: SharedRuns, handlers: AdmissionHandlers) {
     this.#shared = shared;
@@ -46,7 +49,6 @@ export class Admission {
       if (isSingleton && singleton?.mode !== "queue")
         this.#handlers.end(task, TaskStatus.Stopped, taken(task));
       else {
-        task.lane.parked++;
         this.#instances.wait(task);
         this.#handlers.onParked(task);
       }
@@ -64,17 +66,28 @@ export class Admission {
       const empty = this.#shared.leave(task);
       if (empty !== undefined) this.#handlers.stop(empty);
     }
-    if (task.instance === undefined) {
-      this.#unpark(task);
-      return;
-    }
-    if (task.isParked) task.lane.parked--;
     const next = this.#instances.leave(task);
     // It may have been waiting for its name.
-    task.isParked = false;
-    if (next === undefined) return;
-    next.lane.parked--;
-    this.#handlers.enqueue(next);
+    task.lane.unpark(task);
+    if (next !== undefined) this.#goOn(next);
+  }
+
+  /** A node that asks for its tasks wants this one. @returns whether it is its turn, which it then has */
+  claim(task: Task): boolean {
+    return this.#instances.enter(task);
+  }
+
+  /** A node runs the task since before the broker knew of it: what has not begun has to wait for it. */
+  adopt(task: Task): void {
+    const { singleton } = task.method.description ?? {};
+    if (task.members === undefined && task.instance === undefined && singleton !== undefined) {
+      if (singleton.by === "params") {
+        this.naming.ask(task);
+        return;
+      }
+      task.instance = `${singletonPrefix}${task.method.name}`;
+    }
+    this.#takeOver(task);
   }
 
   /** The node is gone, and names nothing more. */
@@ -85,28 +98,55 @@ export class Admission {
   /** @returns whether the task waits for its name; where nobody can tell it, it waits for a node */
   #name(task: Task): boolean {
     if (isBrokerTask(task.method.name) || !this.naming.ask(task)) return false;
-    task.isParked = true;
-    task.lane.parked++;
+    task.lane.park(task);
     this.#handlers.onParked(task);
     return true;
   }
 
   #onNamed(task: Task, name: string | undefined, error: ErrorObject | undefined): void {
-    if (!task.isParked || task.settled !== undefined) return;
-    this.#unpark(task);
+    if (task.settled !== undefined) return;
+    if (task.node !== undefined) {
+      if (name === undefined || task.instance !== undefined) return;
+      task.instance = instanceOf(task, name);
+      this.#takeOver(task);
+      return;
+    }
+    if (!task.isParked) return;
+    task.lane.unpark(task);
     if (error !== undefined) {
       this.#handlers.end(task, TaskStatus.Failed, error);
       return;
     }
-    if (name !== undefined) task.instance = `${singletonPrefix}${task.method.name}:${name}`;
+    if (name !== undefined) task.instance = instanceOf(task, name);
     this.#handlers.enqueue(task);
   }
 
-  #unpark(task: Task): void {
-    if (!task.isParked) return;
-    task.isParked = false;
-    task.lane.parked--;
+  #takeOver(task: Task): void {
+    const before = this.#instances.takeOver(task);
+    if (before === undefined) return;
+    before.method.delete(before);
+    const empty = this.#shared.leave(before);
+    if (empty !== undefined) this.#handlers.stop(empty);
+    this.#handlers.enqueue(before);
   }
+
+  /** One after the other: thousands may end as soon as it is their turn. */
+  #goOn(next: Task): void {
+    this.#next.push(next);
+    if (this.#isGoingOn) return;
+    this.#isGoingOn = true;
+    try {
+      for (let task = this.#next.shift(); task !== undefined; task = this.#next.shift()) {
+        if (task.settled === undefined) this.#handlers.enqueue(task);
+      }
+    } finally {
+      this.#isGoingOn = false;
+    }
+  }
+}
+
+function instanceOf({ method }: Task, name: string): string {
+  return `${singletonPrefix}${method.name}:${name}`;
 }
 
 function taken({ method }: Task): ErrorObject {

@@ -13,6 +13,8 @@ const windowTasks = 10_000;
 const minGroupTasks = 4;
 /** More are claimed once a group has this part of what it may have. */
 const lowPart = 10;
+/** Or once a store has what comes before all that waits, unless it has so many times as much. */
+const mostOvertaken = 3;
 /** So many at a time. */
 const pageTasks = 2_000;
 const pageBytes = 4 * 1024 * 1024;
@@ -143,7 +145,10 @@ export class Backlog {
 
   /** Claims more of this group at the end of the turn, if few wait and somebody could run them. */
   refill(lane: Lane): void {
-    if (!lane.isBehind || lane.held > groupTasks(lane.method) / lowPart) return;
+    if (!lane.isBehind) return;
+    const most = groupTasks(lane.method);
+    const isLow = lane.held <= most / lowPart;
+    if (!isLow && (!lane.isOvertaken || lane.held > mostOvertaken * most)) return;
     if (!this.#handlers.isServed(lane.method)) return;
     this.#low.add(lane);
   }
@@ -205,7 +210,7 @@ export class Backlog {
       for (const lane of lanes) lane.behind[level].isClaiming = false;
       if (claimed === undefined) return;
       correct(lanes, level, claimed);
-      for (const task of claimed.tasks) this.#handlers.onClaimed(task, level);
+      for (const task of inTurns(claimed.tasks)) this.#handlers.onClaimed(task, level);
       for (const lane of lanes) {
         this.refill(lane);
         this.#handlers.onClaimedAll(lane);
@@ -239,8 +244,10 @@ export class Backlog {
 
   #take(claimed: ClaimedByTime | undefined, level: Durability): void {
     for (const task of claimed?.tasks ?? []) {
-      if (task.status === "QUEUED") this.taken(this.#handlers.lane(task.method, task.group), level);
+      const lane = task.status === "QUEUED" ? this.#handlers.lane(task.method, task.group) : undefined;
+      if (lane !== undefined) this.taken(lane, level);
       this.#handlers.onClaimed(task, level);
+      if (lane !== undefined) this.#handlers.onClaimedAll(lane);
     }
   }
 
@@ -269,6 +276,20 @@ function correct(lanes: readonly Lane[], level: Durability, { tasks, left }: Cla
     behind.count = rank === undefined ? 0 : Math.max(1, behind.count - (counts.get(lane.group) ?? 0));
     behind.rank = rank ?? Number.POSITIVE_INFINITY;
   }
+}
+
+/** The first task of each group, the second of each, and so on: as groups take turns. */
+function inTurns(tasks: readonly StoredTask[]): Iterable<StoredTask> {
+  const turns: StoredTask[][] = [];
+  const counts = new Map<string, number>();
+  for (const task of tasks) {
+    const turn = counts.get(task.group) ?? 0;
+    counts.set(task.group, turn + 1);
+    const others = turns[turn];
+    if (others === undefined) turns.push([task]);
+    else others.push(task);
+  }
+  return counts.size > 1 ? turns.flat() : tasks;
 }
 
 function never(): Times {

@@ -74,13 +74,15 @@ export class Batches {
       if (task !== undefined && task.settled === undefined) open.push(task);
     }
     const { method, params } = submission;
-    const text = JSON.stringify(params);
-    const other = open.find((task) => task.method.name !== method || JSON.stringify(task.params) !== text);
+    const text = JSON.stringify(params ?? []);
+    const other = open.find(
+      (task) => task.method.name !== method || JSON.stringify(task.params ?? []) !== text,
+    );
     if (other !== undefined) {
       const message = `The batch is already one of ${other.method.name}, or with other params`;
       return { type: "error", error: errorObject(ErrorCode.Conflict, message) };
     }
-    const waiting = open.find(({ node }) => node === undefined);
+    const waiting = open.find((task) => (task.shared ?? task).node === undefined);
     if (waiting === undefined) return { type: "new" };
     const dueAt = Math.min(waiting.dueAt, due.dueAt);
     const priority = Math.max(waiting.priority, due.priority);

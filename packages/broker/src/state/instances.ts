@@ -21,11 +21,22 @@ export class Instances {
     return turns === undefined || turns.active === task;
   }
 
+  /** The task runs already: it is its turn. @returns whose turn it was, if that one has not begun */
+  takeOver(task: Task): Task | undefined {
+    if (this.enter(task) || task.instance === undefined) return undefined;
+    const turns = this.#turns.get(task.instance);
+    const before = turns?.active;
+    if (turns === undefined || before === undefined || (before.shared ?? before).node !== undefined)
+      return undefined;
+    turns.active = task;
+    return before;
+  }
+
   /** The task waits for its turn. */
   wait(task: Task): void {
     const turns = task.instance === undefined ? undefined : this.#turns.get(task.instance);
     if (turns === undefined) return;
-    task.isParked = true;
+    task.lane.park(task);
     turns.waiting ??= new OrderedQueue<Task>(isBefore, ({ isParked }) => isParked);
     turns.waiting.add(task);
   }
@@ -37,8 +48,10 @@ export class Instances {
     if (instance === undefined || turns === undefined) return undefined;
     if (turns.active !== task) {
       if (!task.isParked) return undefined;
-      task.isParked = false;
-      turns.waiting?.drop();
+      // One that may come back must not stand there twice.
+      if (task.settled === undefined) turns.waiting?.delete(task);
+      task.lane.unpark(task);
+      if (task.settled !== undefined) turns.waiting?.drop();
       return undefined;
     }
     const next = turns.waiting?.shift();
@@ -46,7 +59,7 @@ export class Instances {
       this.#turns.delete(instance);
       return undefined;
     }
-    next.isParked = false;
+    next.lane.unpark(next);
     turns.active = next;
     return next;
   }

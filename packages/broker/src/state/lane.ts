@@ -22,12 +22,11 @@ export class Lane {
   unsettled = 0;
   /** Those of them that are being stored, and will then wait here. */
   arriving = 0;
-  /** Those of them that wait for another task to end. */
-  parked = 0;
   /** Whether it stands in line with the other groups of its method. */
   isInLine = false;
-  // Groups come and go with each task that runs at once: most need neither.
+  // Groups come and go with each task that runs at once: most need none of these.
   #waiting: OrderedQueue<Task> | undefined;
+  #parked: Set<Task> | undefined;
   #behind: { readonly [level in Durability]: Behind } | undefined;
 
   constructor(method: MethodQueue, group: string, limits: GateLimits) {
@@ -48,7 +47,23 @@ export class Lane {
 
   /** How many tasks in memory have still to come to a node. */
   get held(): number {
-    return this.length + this.arriving + this.parked;
+    return this.length + this.arriving + (this.#parked?.size ?? 0);
+  }
+
+  /** Those that wait for something else than a node: another task's end, or their instance's name. */
+  get parked(): Iterable<Task> {
+    return this.#parked ?? [];
+  }
+
+  park(task: Task): void {
+    task.isParked = true;
+    this.#parked ??= new Set();
+    this.#parked.add(task);
+  }
+
+  unpark(task: Task): void {
+    task.isParked = false;
+    this.#parked?.delete(task);
   }
 
   /** Whether a store has any of it that was not claimed. */
@@ -72,6 +87,13 @@ export class Lane {
   isOvertaking(rank: number): boolean {
     const last = this.#waiting?.last;
     return last !== undefined && rank < last.rank;
+  }
+
+  /** Whether a store has a task that comes before all that wait here. */
+  get isOvertaken(): boolean {
+    const { memory, disk } = this.behind;
+    const first = this.head;
+    return first !== undefined && Math.min(memory.rank, disk.rank) < first.rank;
   }
 
   add(task: Task): void {

@@ -20,6 +20,8 @@ export class MethodQueue {
   length = 0;
   /** Where tasks are being gathered for one run of a handler that takes many. */
   gathering: Gathering | undefined = undefined;
+  /** The group that had its turn last. */
+  lastServed: Lane | undefined = undefined;
   /** How long a run takes, on an average of the last ones. */
   meanRunMs: number | undefined = undefined;
   readonly #line = new Deque<Lane>();
@@ -96,12 +98,16 @@ export class MethodQueue {
    * @param onClosed called with a group, or nothing for the method, that can't go on before that time
    */
   next(now: number, onClosed: (at: number, lane?: Lane) => void): Task | undefined {
-    if (this.length === 0) return undefined;
+    if (this.length === 0) {
+      this.#clearLine();
+      return undefined;
+    }
     const opensAt = this.gate.opensAt(now);
     if (opensAt > now) {
       onClosed(opensAt);
       return undefined;
     }
+    this.#letOthersFirst();
     for (let lane = this.#line.peek(); lane !== undefined; lane = this.#line.peek()) {
       const { head } = lane;
       if (head !== undefined) {
@@ -146,6 +152,19 @@ export class MethodQueue {
   /** Every task that waits, in no particular order. */
   *[Symbol.iterator](): Generator<Task> {
     for (const lane of this.lanes.values()) yield* lane;
+  }
+
+  /** Groups may stand there whose tasks were stopped. */
+  #clearLine(): void {
+    for (let lane = this.#line.shift(); lane !== undefined; lane = this.#line.shift()) lane.isInLine = false;
+  }
+
+  /** What a group with nothing queued gets at once was its turn, too. */
+  #letOthersFirst(): void {
+    const first = this.#line.peek();
+    if (first === undefined || first !== this.lastServed || this.#line.size < 2) return;
+    this.#line.shift();
+    this.#line.push(first);
   }
 
   #applyLimits(): void {

@@ -134,12 +134,17 @@ export class MethodTable {
 
   #isHeld(method: MethodQueue): boolean {
     if (this.#limitedUntil <= this.#turn.now) return false;
-    const { limits } = method;
+    const { description, limits } = method;
+    if (description?.singleton !== undefined) return true;
     return limits.concurrency !== undefined || limits.perGroup?.concurrency !== undefined;
   }
 
   #armGate(gate: Gate, method: MethodQueue, lane: Lane | undefined, at: number): void {
-    if (at === Number.POSITIVE_INFINITY || gate.deadline !== undefined) return;
+    if (at === Number.POSITIVE_INFINITY) return;
+    if (gate.deadline !== undefined) {
+      if (gate.deadline.at <= at) return;
+      this.#deadlines.delete(gate.deadline);
+    }
     gate.deadline = this.#deadlines.add(at, { type: "gate", method, lane });
   }
 
@@ -148,6 +153,7 @@ export class MethodTable {
     const until = gate.rememberedUntil(this.#turn.now);
     if (until <= this.#turn.now) {
       if (gate.deadline !== undefined) this.#deadlines.delete(gate.deadline);
+      gate.deadline = undefined;
       return false;
     }
     this.#armGate(gate, method, lane, until);

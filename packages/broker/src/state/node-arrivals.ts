@@ -128,6 +128,7 @@ export class NodeArrivals {
     node.capacity = slots;
     const abort = [...running].filter((attemptId) => !this.#adopt(node, attemptId));
     scheduler.serve(node, descriptions);
+    for (const task of node.tasks.toArray()) this.#parts.admission.adopt(task);
     const { epoch, heartbeatMs, leaseMs } = config;
     return {
       result: {

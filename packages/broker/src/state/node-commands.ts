@@ -116,8 +116,9 @@ export class NodeCommands {
   }
 
   #give(task: Task, node: NodeSession): Outcome {
-    if (!isFree(task)) return { result: null };
-    this.#parts.scheduler.claim(task, node);
+    const { admission, scheduler } = this.#parts;
+    if (!isFree(task) || !scheduler.mayBegin(task) || !admission.claim(task)) return { result: null };
+    scheduler.claim(task, node);
     return { result: { method: task.method.name, params: task.params ?? [], id: task.id } };
   }
 

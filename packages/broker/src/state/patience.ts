@@ -30,11 +30,20 @@ export class Patience {
 
   /** Why a task has waited too long, if so. */
   waitedTooLong(task: Task): "expired" | "unserved" | undefined {
-    const { now } = this.#turn;
-    if (expiryOf(task) <= now) return "expired";
-    if (this.#graceEnd(task) <= now) return "unserved";
+    if (this.hasExpired(task)) return "expired";
+    if (this.#graceEnd(task) <= this.#turn.now) return "unserved";
     this.begin(task);
     return undefined;
+  }
+
+  /** Whether a task has waited too long for its first run. */
+  hasExpired(task: Task): boolean {
+    return expiryOf(task) <= this.#turn.now;
+  }
+
+  /** A task waits until it is due. */
+  delay(task: Task): void {
+    this.arm(task, Math.min(task.dueAt, expiryOf(task)));
   }
 
   /** A task waits. */
@@ -46,7 +55,11 @@ export class Patience {
 
   /** Nobody serves the method any more. */
   beginGrace(method: MethodQueue): void {
-    if (!this.hasServer(method)) for (const task of method) this.begin(task);
+    if (this.hasServer(method)) return;
+    for (const lane of method.lanes.values()) {
+      for (const task of lane) this.begin(task);
+      for (const task of lane.parked) this.begin(task);
+    }
   }
 
   /** Sets when something is to be done about this task, instead of what was set before. */
@@ -61,14 +74,14 @@ export class Patience {
     task.deadline = undefined;
   }
 
-  #graceEnd({ isSubmitted, method, createdAt }: Task): number {
+  #graceEnd({ isSubmitted, method, dueAt }: Task): number {
     if (isSubmitted || this.hasServer(method)) return Number.POSITIVE_INFINITY;
-    return Math.max(method.unservedSince, createdAt) + this.#graceMs;
+    return Math.max(method.unservedSince, dueAt) + this.#graceMs;
   }
 }
 
 /** When a task has waited too long for its first run. */
 function expiryOf({ expiresAt, hasBegun, shared }: Task): number {
-  const isRunning = shared?.node !== undefined;
-  return expiresAt !== undefined && !hasBegun && !isRunning ? expiresAt : Number.POSITIVE_INFINITY;
+  const isBegun = hasBegun || (shared !== undefined && (shared.node !== undefined || shared.hasBegun));
+  return expiresAt !== undefined && !isBegun ? expiresAt : Number.POSITIVE_INFINITY;
 }

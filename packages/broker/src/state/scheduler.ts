@@ -52,11 +52,12 @@ export class Scheduler {
   enqueue(task: Task): void {
     const { method, lane } = task;
     const isFirst = lane.length === 0 && this.#methods.next(method) === undefined;
-    if (isFirst && this.#methods.isOpen(task) && this.#hasRoom(method)) {
-      if (this.#handlers.onPicked(task)) this.#assign(task);
-      return;
-    }
-    this.#add(task);
+    if (!isFirst || !this.#hasRoom(method)) this.#add(task);
+    else if (!this.#methods.isOpen(task)) {
+      this.#add(task);
+      // There is room, and no node will be freed: from here on it is waited for the limit.
+      this.#methods.next(method);
+    } else if (this.#handlers.onPicked(task)) this.#assign(task);
   }
 
   /** Lets a task that a node gave back, or was lost with, go on at its old place. */
@@ -67,12 +68,18 @@ export class Scheduler {
     this.offerRoomTo(task.method);
   }
 
+  /** Whether the limits let the task begin now. */
+  mayBegin(task: Task): boolean {
+    return this.#methods.isOpen(task);
+  }
+
   /** The node gets this task; one without a protocol asked for it. */
   claim(task: Task, node: NodeSession): void {
     const { method, lane } = task;
     this.takeOut(task);
     method.gate.start(this.#turn.now);
     lane.gate.start(this.#turn.now);
+    method.lastServed = lane;
     this.#hand(task, node, task.attempt + 1);
     task.status = TaskStatus.Assigned;
   }
@@ -143,6 +150,8 @@ export class Scheduler {
       method.nodes.add(node);
       node.methods.add(method);
       this.#handlers.onServed(method);
+      // What holds for it may have changed for all.
+      this.offerRoomTo(method);
     }
     this.offerRoom(node);
   }

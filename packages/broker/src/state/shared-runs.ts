@@ -7,7 +7,10 @@ import { Task } from "./task.ts";
 import type { TaskTable } from "./task-table.ts";
 import type { Turn } from "./turn.ts";
 
-/** Begins the ids of shared runs: no task's id does, for those have a dash after their client's. */
+/**
+ * Begins the ids of shared runs: no task's id does, for those have a dash after their client's. The time is in there,
+ * too: no answer to a run of an earlier broker is taken for one of this.
+ */
 const prefix = "run:";
 
 export class SharedRuns {
@@ -27,12 +30,11 @@ export class SharedRuns {
 
   /** The task takes part in the run that is open for its params, or begins one. */
   join(task: Task): void {
-    const key = JSON.stringify([task.method.name, task.params]);
+    const key = JSON.stringify([task.method.name, task.params ?? []]);
     const open = this.#open.get(key);
     const run = open ?? this.#begin(task, key);
     task.shared = run;
-    task.isParked = true;
-    task.lane.parked++;
+    task.lane.park(task);
     run.members?.add(task);
     if (open === undefined) {
       this.#scheduler.enqueue(run);
@@ -50,8 +52,7 @@ export class SharedRuns {
     const { shared: run } = task;
     if (run === undefined) return undefined;
     task.shared = undefined;
-    task.isParked = false;
-    task.lane.parked--;
+    task.lane.unpark(task);
     run.members?.delete(task);
     return run.members?.size === 0 ? run : undefined;
   }
@@ -75,7 +76,7 @@ export class SharedRuns {
     const { timeoutMs } = first.options;
     const run = new Task(
       {
-        id: `${prefix}${number}`,
+        id: `${prefix}${Math.round(this.#turn.now)}:${number}`,
         ownerId: first.ownerId,
         caller: undefined,
         level: undefined,

@@ -110,6 +110,10 @@ export class TaskLife {
       return;
     }
     const task = this.#hold(stored, level);
+    if (this.#parts.patience.hasExpired(task)) {
+      this.#expire(task);
+      return;
+    }
     // What has become due may have to wait in the store for those before it.
     const isOver = stored.status === TaskStatus.Scheduled && !this.#hasRoom(task, level);
     if (isOver) this.#putAway(task, TaskStatus.Queued);
@@ -132,14 +136,19 @@ export class TaskLife {
 
   /** A task that does not run is due at another time, with the priority that it has now. */
   reschedule(task: Task, dueAt: number): void {
+    const { level } = task;
     this.#parts.scheduler.takeOut(task);
+    if (level !== undefined && this.#parts.storages.for(level).failure !== undefined) {
+      this.letGo(task);
+      return;
+    }
     this.#parts.patience.disarm(task);
     this.#parts.admission.leave(task);
     task.moves++;
+    task.isArriving = false;
     task.isTakenBack = false;
     task.dueAt = dueAt;
     task.rank = rankOf(dueAt, task.priority);
-    const { level } = task;
     if (level === undefined) this.#place(task);
     else if (dueAt > this.#parts.turn.now || !this.#hasRoom(task, level)) {
       this.#putAway(task, dueAt > this.#parts.turn.now ? TaskStatus.Scheduled : TaskStatus.Queued);
@@ -170,7 +179,7 @@ export class TaskLife {
     task.deadline = undefined;
     switch (task.status) {
       case TaskStatus.Scheduled:
-        this.enqueue(task);
+        this.#place(task);
         break;
       case TaskStatus.Queued: {
         const reason = this.#parts.patience.waitedTooLong(task);
@@ -187,11 +196,18 @@ export class TaskLife {
 
   /** A store failed: what is in it can neither be run nor settled any more by this broker. */
   abandon(level: Durability): void {
-    for (const task of this.#parts.tasks) {
-      if (task.level !== level || task.settled !== undefined || task.node !== undefined) continue;
-      this.#parts.scheduler.takeOut(task);
-      task.status = TaskStatus.Scheduled;
-      this.letGo(task);
+    const waiting = [...this.#parts.tasks].filter(
+      (task) =>
+        task.level === level && task.settled === undefined && (task.shared ?? task).node === undefined,
+    );
+    // Those first that wait for others: it must not become their turn.
+    for (const isParked of [true, false]) {
+      for (const task of waiting) {
+        if (task.isParked !== isParked || this.#parts.tasks.submitted(task.id) !== task) continue;
+        this.#parts.scheduler.takeOut(task);
+        task.status = TaskStatus.Scheduled;
+        this.letGo(task);
+      }
     }
   }
 
@@ -292,10 +308,10 @@ export class TaskLife {
   /** Lets a task wait until it is due, and then for a node. */
   #place(task: Task): void {
     const { patience, turn } = this.#parts;
-    if (task.dueAt <= turn.now) this.enqueue(task);
+    if (task.dueAt <= turn.now || patience.hasExpired(task)) this.enqueue(task);
     else {
       task.status = TaskStatus.Scheduled;
-      patience.arm(task, task.dueAt);
+      patience.delay(task);
     }
   }
 
@@ -308,11 +324,15 @@ export class TaskLife {
     if (task.level === undefined) return;
     task.status = status;
     const move = ++task.moves;
+    task.isArriving = true;
     this.#parts.patience.disarm(task);
     const storage = this.#parts.storages.for(task.level);
     storage.change(rescheduled(task, false));
     storage.whenStored((failure) => {
-      if (failure === undefined && task.settled === undefined && task.moves === move) this.#leave(task);
+      if (task.settled !== undefined || task.moves !== move) return;
+      task.isArriving = false;
+      if (failure === undefined) this.#leave(task);
+      else this.letGo(task);
     });
   }
 

@@ -83,7 +83,7 @@ export class Task {
   isArriving = false;
   /** It was claimed from its store by its id, and is not in its method's queue. */
   isTakenBack = false;
-  /** It waits for another task to end. */
+  /** It waits for another task to end, in the queue of its instance. */
   isParked = false;
   /** The run that it takes part in with others, whose outcome will be its own. */
   shared: Task | undefined = undefined;
