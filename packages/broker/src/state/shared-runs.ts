@@ -52,6 +52,8 @@ export class SharedRuns {
     const { shared: run } = task;
     if (run === undefined) return undefined;
     task.shared = undefined;
+    // Its own wait for a first run is over, too.
+    task.hasBegun ||= run.hasBegun || run.node !== undefined;
     task.lane.unpark(task);
     run.members?.delete(task);
     return run.members?.size === 0 ? run : undefined;

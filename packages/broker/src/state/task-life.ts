@@ -126,12 +126,13 @@ export class TaskLife {
    */
   take(ids: readonly string[], use: UseTaken): void {
     if (ids.length === 0) use([], undefined);
-    else this.#takeBy((storage, then) => storage.take(ids, then), use);
+    else this.#takeBy([...this.#parts.storages], (storage, then) => storage.take(ids, then), use);
   }
 
-  /** The same with the unsettled tasks of one instance. */
+  /** The same with the unsettled tasks of one instance, which are where tasks are safest. */
   takeInstance(instance: string, use: UseTaken): void {
-    this.#takeBy((storage, then) => storage.takeInstance(instance, then), use);
+    const { best } = this.#parts.storages;
+    this.#takeBy([best], (storage, then) => storage.takeInstance(instance, then), use);
   }
 
   /** A task that does not run is due at another time, with the priority that it has now. */
@@ -240,6 +241,7 @@ export class TaskLife {
   }
 
   #takeBy(
+    storages: readonly Storage[],
     ask: (
       storage: Storage,
       then: (taken: readonly Taken[] | undefined, e: ErrorObject | undefined) => void,
@@ -265,7 +267,7 @@ export class TaskLife {
         askAll(others, failure ?? problem);
       });
     };
-    askAll([...this.#parts.storages], undefined);
+    askAll(storages, undefined);
   }
 
   #takeBack(stored: StoredTask, level: Durability): Task {
