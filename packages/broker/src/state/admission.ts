@@ -1,6 +1,7 @@
 // Which of the tasks that are due may wait for a node: of what there is one at a time, and of equal ones, one does.
 import { ErrorCode, type ErrorObject, errorObject, isBrokerTask, TaskStatus } from "zerotask-core";
 import { Instances } from "./instances.ts";
+import type { MethodQueue } from "./method-queue.ts";
 import { Naming } from "./naming.ts";
 import type { NodeSession } from "./node-session.ts";
 import type { SharedRuns } from "./shared-runs.ts";
@@ -12,6 +13,12 @@ export interface AdmissionHandlers {
   enqueue(task: Task): void;
   /** The task ends without having run. */
   end(task: Task, status: TaskStatus, error: ErrorObject): void;
+  /** The task is no more one of those that wait for a node. */
+  takeOut(task: Task): void;
+  /** The task is not to run now after all: its node is told so, and it waits again. */
+  takeBack(task: Task): void;
+  /** More of the method may begin now. */
+  onOpened(method: MethodQueue): void;
   /** Nobody takes part in a shared run any more. */
   stop(run: Task): void;
   /** The task waits for something else than a node. */
@@ -29,6 +36,10 @@ export class Admission {
   /** Those whose turn it has become. */
   readonly #next: Task[] = [];
   #isGoingOn = false;
+  /** Tasks that were running when a node brought them back, until their names are known. */
+  readonly #unnamed = new Set<Task>();
+  /** Those of them that nobody was asked about yet. */
+  #unasked: Task[] = [];
 
   constructor(turn: Turn, shared: SharedRuns, handlers: AdmissionHandlers) {
     this.#shared = shared;
@@ -40,10 +51,7 @@ export class Admission {
   admit(task: Task): boolean {
     if (task.members !== undefined) return true;
     const { singleton, coalesce } = task.method.description ?? {};
-    if (singleton !== undefined && task.instance === undefined) {
-      if (singleton.by === "params") return !this.#name(task);
-      task.instance = `${singletonPrefix}${task.method.name}`;
-    }
+    if (this.#needsName(task)) return !this.#name(task);
     if (!this.#instances.enter(task)) {
       const isSingleton = task.instance?.startsWith(singletonPrefix) === true;
       if (isSingleton && singleton?.mode !== "queue")
@@ -58,6 +66,23 @@ export class Admission {
     this.#shared.join(task);
     this.#handlers.onParked(task);
     return false;
+  }
+
+  /** A node brought the task back, and runs it. @returns false where another one of its instance runs already */
+  adopt(task: Task): boolean {
+    if (!this.#needsName(task)) return this.#takeTurn(task);
+    // Whichever it is, nothing of its method begins until that is known.
+    this.#unnamed.add(task);
+    this.#unasked.push(task);
+    task.method.unnamed++;
+    return true;
+  }
+
+  /** The nodes that brought tasks back can be asked now. */
+  askNames(): void {
+    const unasked = this.#unasked;
+    this.#unasked = [];
+    for (const task of unasked) if (!this.naming.ask(task)) this.#onNamed(task, undefined, undefined);
   }
 
   /** The task is settled, or waits elsewhere: what waited for it goes on. */
@@ -77,22 +102,39 @@ export class Admission {
     return this.#instances.enter(task);
   }
 
-  /** A node runs the task since before the broker knew of it: what has not begun has to wait for it. */
-  adopt(task: Task): void {
-    const { singleton } = task.method.description ?? {};
-    if (task.members === undefined && task.instance === undefined && singleton !== undefined) {
-      if (singleton.by === "params") {
-        this.naming.ask(task);
-        return;
-      }
-      task.instance = `${singletonPrefix}${task.method.name}`;
-    }
-    this.#takeOver(task);
-  }
-
   /** The node is gone, and names nothing more. */
   lose(node: NodeSession): void {
     this.naming.lose(node);
+  }
+
+  /** Whether only a node can tell which instance of a singleton the task is. */
+  #needsName(task: Task): boolean {
+    const { method } = task;
+    const { singleton } = method.description ?? {};
+    if (singleton === undefined || task.instance !== undefined) return false;
+    if (singleton.by === "params") return true;
+    task.instance = `${singletonPrefix}${method.name}`;
+    return false;
+  }
+
+  /** What runs already comes before what has not begun. @returns false where another one runs, too */
+  #takeTurn(task: Task): boolean {
+    return this.#instances.takeOver(task, (before) => {
+      this.#handlers.takeOut(before);
+      const empty = this.#shared.leave(before);
+      if (empty !== undefined) this.#handlers.stop(empty);
+      this.#handlers.enqueue(before);
+    });
+  }
+
+  #onAdoptedNamed(task: Task, name: string | undefined): void {
+    const { method } = task;
+    method.unnamed--;
+    if (name !== undefined && task.node !== undefined && task.instance === undefined) {
+      task.instance = instanceOf(task, name);
+      if (!this.#takeTurn(task)) this.#handlers.takeBack(task);
+    }
+    if (method.unnamed === 0) this.#handlers.onOpened(method);
   }
 
   /** @returns whether the task waits for its name; where nobody can tell it, it waits for a node */
@@ -104,14 +146,11 @@ export class Admission {
   }
 
   #onNamed(task: Task, name: string | undefined, error: ErrorObject | undefined): void {
-    if (task.settled !== undefined) return;
-    if (task.node !== undefined) {
-      if (name === undefined || task.instance !== undefined) return;
-      task.instance = instanceOf(task, name);
-      this.#takeOver(task);
+    if (this.#unnamed.delete(task)) {
+      this.#onAdoptedNamed(task, name);
       return;
     }
-    if (!task.isParked) return;
+    if (!task.isParked || task.settled !== undefined) return;
     task.lane.unpark(task);
     if (error !== undefined) {
       this.#handlers.end(task, TaskStatus.Failed, error);
@@ -119,15 +158,6 @@ export class Admission {
     }
     if (name !== undefined) task.instance = instanceOf(task, name);
     this.#handlers.enqueue(task);
-  }
-
-  #takeOver(task: Task): void {
-    const before = this.#instances.takeOver(task);
-    if (before === undefined) return;
-    before.method.delete(before);
-    const empty = this.#shared.leave(before);
-    if (empty !== undefined) this.#handlers.stop(empty);
-    this.#handlers.enqueue(before);
   }
 
   /** One after the other: thousands may end as soon as it is their turn. */

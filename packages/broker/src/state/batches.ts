@@ -6,8 +6,10 @@ import type { Submission } from "./submissions.ts";
 import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import type { TaskTable } from "./task-table.ts";
+import type { Turn } from "./turn.ts";
 
 export interface BatchParts {
+  readonly turn: Turn;
   readonly tasks: TaskTable;
   readonly life: TaskLife;
   readonly backlog: Backlog;
@@ -86,7 +88,11 @@ export class Batches {
     if (waiting === undefined) return { type: "new" };
     const dueAt = Math.min(waiting.dueAt, due.dueAt);
     const priority = Math.max(waiting.priority, due.priority);
-    if (dueAt < waiting.dueAt || priority > waiting.priority) {
+    // A run that an earlier run of the broker may have begun is none after this submission: it counts no more.
+    const mayHaveBegun = waiting.mayRunElsewhere && waiting.dueAt <= this.#parts.turn.now;
+    if (mayHaveBegun || dueAt < waiting.dueAt || priority > waiting.priority) {
+      if (mayHaveBegun) waiting.attempt++;
+      waiting.mayRunElsewhere &&= !mayHaveBegun;
       waiting.priority = priority;
       this.#parts.life.reschedule(waiting, dueAt);
     }

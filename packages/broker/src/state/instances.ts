@@ -21,15 +21,18 @@ export class Instances {
     return turns === undefined || turns.active === task;
   }
 
-  /** The task runs already: it is its turn. @returns whose turn it was, if that one has not begun */
-  takeOver(task: Task): Task | undefined {
-    if (this.enter(task) || task.instance === undefined) return undefined;
+  /**
+   * The task runs already: it takes the turn of one that does not, which `displace` gets.
+   * @returns false where that one runs, too
+   */
+  takeOver(task: Task, displace: (before: Task) => void): boolean {
+    if (this.enter(task) || task.instance === undefined) return true;
     const turns = this.#turns.get(task.instance);
-    const before = turns?.active;
-    if (turns === undefined || before === undefined || (before.shared ?? before).node !== undefined)
-      return undefined;
+    if (turns === undefined || (turns.active.shared ?? turns.active).node !== undefined) return false;
+    const before = turns.active;
     turns.active = task;
-    return before;
+    displace(before);
+    return true;
   }
 
   /** The task waits for its turn. */

@@ -22,6 +22,8 @@ export class MethodQueue {
   gathering: Gathering | undefined = undefined;
   /** The group that had its turn last. */
   lastServed: Lane | undefined = undefined;
+  /** Runs that nodes brought back, of which it is not known yet which instance of a singleton they are. */
+  unnamed = 0;
   /** How long a run takes, on an average of the last ones. */
   meanRunMs: number | undefined = undefined;
   readonly #line = new Deque<Lane>();

@@ -95,15 +95,16 @@ export class MethodTable {
     }
   }
 
-  /** Until then nothing begins of what only so many may run of at once: nodes may come back with such runs. */
+  /** Until then nothing begins of what only so many, or one, may run of at once: nodes may come back with such runs. */
   holdLimited(until: number): void {
     this.#limitedUntil = until;
   }
 
   /** The task of a method that is next and may begin. */
   next(method: MethodQueue): Task | undefined {
-    if (this.#isHeld(method)) {
-      this.#armGate(method.gate, method, undefined, this.#limitedUntil);
+    const heldUntil = this.#heldUntil(method);
+    if (heldUntil > this.#turn.now) {
+      this.#armGate(method.gate, method, undefined, heldUntil);
       return undefined;
     }
     return method.next(this.#turn.now, (at, lane) => this.#armGate((lane ?? method).gate, method, lane, at));
@@ -112,7 +113,7 @@ export class MethodTable {
   /** Whether its method and its group let a task begin that does not wait yet. */
   isOpen({ method, lane }: Task): boolean {
     const { now } = this.#turn;
-    return !this.#isHeld(method) && method.gate.opensAt(now) <= now && lane.gate.opensAt(now) <= now;
+    return this.#heldUntil(method) <= now && method.gate.opensAt(now) <= now && lane.gate.opensAt(now) <= now;
   }
 
   /** Forgets a method that is of no more use. @returns whether it did */
@@ -132,11 +133,13 @@ export class MethodTable {
     if (group !== "") this.#groups--;
   }
 
-  #isHeld(method: MethodQueue): boolean {
-    if (this.#limitedUntil <= this.#turn.now) return false;
+  /** Until when nothing of a method begins; Infinity where that is until something is known. */
+  #heldUntil(method: MethodQueue): number {
+    if (method.unnamed > 0) return Number.POSITIVE_INFINITY;
+    if (this.#limitedUntil <= this.#turn.now) return 0;
     const { description, limits } = method;
-    if (description?.singleton !== undefined) return true;
-    return limits.concurrency !== undefined || limits.perGroup?.concurrency !== undefined;
+    const isLimited = limits.concurrency !== undefined || limits.perGroup?.concurrency !== undefined;
+    return isLimited || description?.singleton !== undefined ? this.#limitedUntil : 0;
   }
 
   #armGate(gate: Gate, method: MethodQueue, lane: Lane | undefined, at: number): void {

@@ -93,7 +93,10 @@ export class NodeArrivals {
     const ids = [...introduction.running].flatMap((attemptId) => readAttempt(attemptId)?.id ?? []);
     life.take(
       ids.filter((taskId) => tasks.get(taskId) === undefined),
-      () => command.addressee.deliver(respond(command.requestId, this.#welcome(introduction))),
+      () => {
+        command.addressee.deliver(respond(command.requestId, this.#welcome(introduction)));
+        this.#parts.admission.askNames();
+      },
     );
     return undefined;
   }
@@ -126,9 +129,9 @@ export class NodeArrivals {
     sessions.addNode(node);
     node.slots = slots;
     node.capacity = slots;
-    const abort = [...running].filter((attemptId) => !this.#adopt(node, attemptId));
+    // What it serves says which of its runs may go on beside others.
     scheduler.serve(node, descriptions);
-    for (const task of node.tasks.toArray()) this.#parts.admission.adopt(task);
+    const abort = [...running].filter((attemptId) => !this.#adopt(node, attemptId));
     const { epoch, heartbeatMs, leaseMs } = config;
     return {
       result: {
@@ -152,8 +155,8 @@ export class NodeArrivals {
     const attempt = readAttempt(attemptId);
     const task = attempt && this.#parts.tasks.submitted(attempt.id);
     if (attempt === undefined || task === undefined) return false;
-    if (!isFree(task)) return false;
-    if (attempt.number <= task.attempt) return false;
+    if (!isFree(task) || !task.mayRunElsewhere) return false;
+    if (attempt.number <= task.attempt || !this.#parts.admission.adopt(task)) return false;
     this.#parts.scheduler.adopt(task, node, attempt.number);
     return true;
   }

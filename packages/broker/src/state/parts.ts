@@ -76,6 +76,9 @@ export function assemble(config: BrokerConfig): BrokerParts {
   const shared = new SharedRuns(turn, tasks, scheduler, () => life.nextNumber());
   const admission: Admission = new Admission(turn, shared, {
     enqueue: (task) => life.enqueue(task),
+    takeOut: (task) => scheduler.takeOut(task),
+    takeBack: (task) => runs.takeBack(task),
+    onOpened: (method) => scheduler.offerRoomTo(method),
     end: (task, status, error) => settlement.settle(task, status, { error }, 0),
     stop: (run) => life.stop(run),
     onParked: (task) => patience.begin(task),

@@ -79,6 +79,12 @@ export class Runs {
     this.handBack(task);
   }
 
+  /** Two nodes run what there is to be one of: this one is told to give it up, and the task waits again. */
+  takeBack(task: Task): void {
+    this.abort(task);
+    this.putBack(task);
+  }
+
   /** A node has not begun the task, and gives it back. */
   handBack(task: Task): void {
     const { life, scheduler, storages } = this.#parts;

@@ -262,6 +262,7 @@ export class Scheduler {
   #hand(task: Task, node: NodeSession, attempt: number): void {
     task.node = node;
     task.isTakenBack = false;
+    task.mayRunElsewhere = false;
     task.attempt = attempt;
     task.assignedAt = this.#turn.now;
     node.tasks.add(task);

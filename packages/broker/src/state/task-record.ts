@@ -111,6 +111,7 @@ export function restored(stored: StoredTask, level: Durability, lane: Lane, sequ
   task.failures = stored.failures;
   task.reruns = stored.reruns;
   task.hasBegun = stored.attempt > 0;
+  task.mayRunElsewhere = true;
   return task;
 }
 

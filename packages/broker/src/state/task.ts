@@ -79,6 +79,8 @@ export class Task {
   inQueue = false;
   /** A node may have begun to run it: what it waits for now is no first run. */
   hasBegun = false;
+  /** An earlier run of the broker may have given it to a node that will bring it back. */
+  mayRunElsewhere = false;
   /** It is being stored, and can't run yet. */
   isArriving = false;
   /** It was claimed from its store by its id, and is not in its method's queue. */
