@@ -106,7 +106,8 @@ export class Disk {
     const known: StoredTask[] = [];
     let expireMore = false;
     for (const change of changes) {
-      if ("id" in change) this.#observer.onChange(change, this.get(change.id));
+      const id = change.type === "add" ? change.task.id : "id" in change ? change.id : undefined;
+      if (id !== undefined) this.#observer.onChange(change, this.get(id));
       const result = this.tasks.commit([change]);
       known.push(...result.known);
       expireMore ||= result.expireMore;

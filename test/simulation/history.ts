@@ -2,6 +2,7 @@
 import { isSettled, type Outcome } from "zerotask-core";
 import type { StoreChange, StoredTask } from "../../packages/broker/src/state/stored-task.ts";
 import type { Disk } from "./disk.ts";
+import { Rules } from "./rules.ts";
 
 /** A promise of the design that was broken, told with all that is known of it. */
 export class Violation extends Error {
@@ -31,11 +32,13 @@ export class History {
   /** When the records of settled tasks may go. */
   readonly #forgetAt = new Map<string, number>();
   readonly #now: () => number;
+  readonly #rules: Rules;
   #brokerRuns = 0;
   #violation: Violation | undefined;
 
   constructor(now: () => number) {
     this.#now = now;
+    this.#rules = new Rules((message) => this.fail(message), now);
   }
 
   /** The disk that acknowledged tasks have to be on. */
@@ -60,6 +63,25 @@ export class History {
   onBrokerStarted(): void {
     this.#brokerRuns++;
     this.#assigned = new Set();
+    this.#rules.onBrokerStarted();
+  }
+
+  /** What the broker itself sends, hears, and knows to be lost. */
+  onSent(connection: number, text: string): void {
+    this.#rules.onSent(connection, text);
+  }
+
+  onReceived(connection: number, text: string): void {
+    this.#rules.onReceived(connection, text);
+  }
+
+  /** When the broker heard that the run ended which had begun `began` milliseconds after the beginning. */
+  heardOf(began: number): number {
+    return this.#rules.heardOf(began) ?? 0;
+  }
+
+  onLost(connection: number): void {
+    this.#rules.onLost(connection);
   }
 
   /** A message left one side of a connection. */
@@ -72,6 +94,7 @@ export class History {
   }
 
   onChange(change: StoreChange, before: StoredTask | undefined): void {
+    this.#rules.onChange(change, before);
     if (change.type !== "settle" || before === undefined) return;
     if (!isSettled(before.status)) this.#forgetAt.set(change.id, change.forgetAt);
     if (isSettled(before.status)) {
@@ -125,7 +148,7 @@ export class History {
     if (method === "zerotask.client.task_settled") {
       const { task_id, status, ...outcome } = params as { task_id: string; status: string };
       this.#onTold(task_id, outcome as Outcome);
-    } else if (method !== undefined && typeof id === "string") {
+    } else if (method !== undefined && typeof id === "string" && !method.startsWith("zerotask.")) {
       if (this.#assigned.has(id)) this.fail(`the attempt ${id} was assigned twice`);
       this.#assigned.add(id);
     } else if (method === undefined && id !== undefined && id !== null) this.#onAnswer(connection, message);

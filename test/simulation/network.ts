@@ -17,6 +17,11 @@ type Side = "up" | "down";
 export interface NetworkObserver {
   /** A message leaves one side of a connection: `up` to the broker, or `down` from it. */
   onMessage(connection: number, side: Side, text: string): void;
+  /** The broker hands a message to its socket, in the order in which it decides; one arrives there. */
+  onSent(connection: number, text: string): void;
+  onReceived(connection: number, text: string): void;
+  /** The broker may know that a connection is gone. */
+  onLost(connection: number): void;
 }
 
 interface Listener {
@@ -87,7 +92,10 @@ export class Network {
       const connection = of(peer);
       if (connection === undefined || connection.isKnownLostBelow) {
         this.#simulator.after(0, () => listener.handlers.onPeerLost(peer), listener.process);
-      } else if (isWhole) connection.leave("down", text);
+        return;
+      }
+      this.#observer.onSent(connection.number, text);
+      if (isWhole) connection.leave("down", text);
       else connection.push("down", text);
     };
     return {
@@ -121,11 +129,15 @@ export class Network {
       this.#simulator,
       { number, peer, client: process, broker: listener.process },
       {
-        up: (text) => listener.handlers.onMessage(peer, "dealer", Buffer.from(text)),
+        up: (text) => {
+          this.#observer.onReceived(number, text);
+          listener.handlers.onMessage(peer, "dealer", Buffer.from(text));
+        },
         down: (text) => handlers.onMessage(Buffer.from(text)),
         lostUp: () => handlers.onLost(),
         lostDown: () => {
           this.#connections.delete(peer);
+          this.#observer.onLost(number);
           listener.handlers.onDisconnect();
         },
         leaves: (side, text) => this.#observer.onMessage(number, side, text),
@@ -157,6 +169,7 @@ interface Deliveries {
 }
 
 class SimulatedConnection {
+  readonly number: number;
   readonly client: SimulatedProcess;
   readonly broker: SimulatedProcess;
   isKnownLostBelow = false;
@@ -169,7 +182,8 @@ class SimulatedConnection {
   /** What is under way when it is cut, up to this time, still arrives. */
   #arrivesUntil: { [S in Side]: number } = { up: Number.POSITIVE_INFINITY, down: Number.POSITIVE_INFINITY };
 
-  constructor(simulator: Simulator, { client, broker }: Ends, deliveries: Deliveries) {
+  constructor(simulator: Simulator, { number, client, broker }: Ends, deliveries: Deliveries) {
+    this.number = number;
     this.client = client;
     this.broker = broker;
     this.#simulator = simulator;

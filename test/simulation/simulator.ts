@@ -7,7 +7,8 @@ interface Event {
   readonly process: SimulatedProcess | undefined;
 }
 
-const begin = 1_700_000_000_000;
+/** When the simulation begins. */
+export const begin = 1_700_000_000_000;
 
 export class Simulator {
   /** Milliseconds since the simulation began: small numbers, in which a billionth of one still counts. */

@@ -1,7 +1,9 @@
 // What clients ask for in a simulation, and what may come of it.
 import type { AsyncClient, Client, TaskHandle } from "zerotask-client";
 import type { History } from "./history.ts";
-import type { SimulatedProcess, Simulator } from "./simulator.ts";
+import type { Ran } from "./methods.ts";
+import { type Order, type OrderKind, Orders, orderKinds } from "./orders.ts";
+import { begin, type SimulatedProcess, type Simulator } from "./simulator.ts";
 
 export interface ClientPart {
   readonly process: SimulatedProcess;
@@ -15,6 +17,9 @@ const kinds = [
 ];
 type Kind = (typeof kinds)[number];
 
+/** Which part of all asks for nothing in particular of time and order. */
+const plainPart = 0.5;
+
 const keyCount = 5;
 const runTimes = [0, 0, 0, 1, 15, 200, 3_000];
 
@@ -26,6 +31,7 @@ export class Workload {
   readonly #history: History;
   /** Poison kills the node that runs it. */
   readonly #hasPoison: boolean;
+  readonly #orders: Orders;
   /** Handles and calls of clients that live, which must come to an end. */
   readonly #open = new Map<string, SimulatedProcess>();
   /** Those that the broker said it has. */
@@ -35,6 +41,7 @@ export class Workload {
     this.#simulator = simulator;
     this.#history = history;
     this.#hasPoison = hasPoison;
+    this.#orders = new Orders(simulator);
   }
 
   /** What has come to no end yet. */
@@ -48,18 +55,38 @@ export class Workload {
   }
 
   /** A client asks for something. */
-  work({ process, calls, submits }: ClientPart): void {
+  work(client: ClientPart): void {
     const simulator = this.#simulator;
-    const kind = simulator.pick(kinds);
+    if (simulator.chance(plainPart)) this.#ask(client, simulator.pick(kinds));
+    else this.#order(client, simulator.pick(orderKinds));
+  }
+
+  /** Something whose time or order matters. */
+  #order(client: ClientPart, kind: OrderKind): void {
+    const orders = this.#orders.make(kind, client, () => ++this.count);
+    for (const [index, { asked, by, after, errors }] of orders.entries()) {
+      const what = `${kind} ${this.count - orders.length + index + 1}`;
+      const isHandle = "accepted" in asked;
+      if (isHandle) this.#noteAccepted(what, asked);
+      this.#await(client.process, what, isHandle ? asked.wait() : asked, {
+        by,
+        after,
+        errors: [...(errors ?? []), ...(isHandle ? [] : callErrors)],
+      });
+    }
+  }
+
+  #ask({ process, calls, submits: plain }: ClientPart, kind: Kind): void {
+    const simulator = this.#simulator;
     const n = ++this.count;
+    const submits = simulator.chance(0.3) ? plain.$with({ priority: simulator.pick([-1, 1, 5]) }) : plain;
     const ms = simulator.pick(runTimes);
     const whenBusy = simulator.pick(["fail", "wait"] as const);
-    const ask = (answer: Promise<unknown>, by = n): void => this.#await(process, kind, n, answer, by);
+    const what = `${kind} ${n}`;
+    const ask = (answer: Promise<unknown>, by = n): void =>
+      this.#await(process, what, answer, { by, errors: errorsOf[kind] ?? [] });
     const watch = (handle: TaskHandle, by = n): void => {
-      handle.accepted.then(
-        () => this.#accepted.add(`${kind} ${n}`),
-        () => undefined,
-      );
+      this.#noteAccepted(what, handle);
       ask(handle.wait(), by);
     };
     switch (kind) {
@@ -104,8 +131,24 @@ export class Workload {
     return submits.$with(options).work(n, this.#simulator.pick([0, 90, 96, 99, 102, 200, 3_000]));
   }
 
-  #await(process: SimulatedProcess, kind: Kind, n: number, answer: Promise<unknown>, by: number): void {
-    const what = `${kind} ${n}`;
+  #noteAccepted(what: string, { accepted }: TaskHandle): void {
+    accepted.then(
+      () => this.#accepted.add(what),
+      () => undefined,
+    );
+  }
+
+  /** Nobody gets the outcome of a run that was over, or had even begun, before it was asked for. */
+  #checkTime(what: string, { began = 0 }: Ran, after: "began" | "heard of", asked: number): void {
+    const time = after === "began" ? began : this.#history.heardOf(began) - begin;
+    // A time since the epoch is rounded.
+    if (time < asked - 0.01)
+      this.#history.fail(`${what}, asked for at ${asked}, is of a run ${after} at ${time}`);
+  }
+
+  #await(process: SimulatedProcess, what: string, answer: Promise<unknown>, expected: Expected): void {
+    const { by, after, errors } = expected;
+    const asked = this.#simulator.elapsed;
     this.#open.set(what, process);
     const end = (outcome: string): void => {
       this.#open.delete(what);
@@ -114,13 +157,15 @@ export class Workload {
     answer.then(
       (result) => {
         end("result");
-        const { double } = result as { double: number };
-        if (double !== by * 2) this.#history.fail(`${what} gave ${double}`);
+        const ran = result as Ran;
+        if (ran.double !== by * 2) this.#history.fail(`${what} gave ${ran.double}`);
+        if (after !== undefined) this.#checkTime(what, ran, after, asked);
       },
       ({ name, message }: Error) => {
         end(name);
         const isAccepted = this.#accepted.has(what);
-        if (mayEndWith(kind, isAccepted, name)) return;
+        if (name === "NodeLostError" || errors.includes(name)) return;
+        if (!isAccepted && refusals.includes(name)) return;
         const when = isAccepted ? ", which was accepted," : "";
         this.#history.fail(`${what}${when} failed: ${name}: ${message}`);
       },
@@ -128,16 +173,22 @@ export class Workload {
   }
 }
 
+/** What may come of something that was asked for. */
+interface Expected extends Pick<Order, "by" | "after"> {
+  readonly errors: readonly string[];
+}
+
 /** Before a broker has taken something, it may refuse it, or not be there. */
 const refusals = ["BrokerUnavailableError", "BusyError", "StoreFailedError"];
 
-/** What may come of a task where so much goes wrong. */
-function mayEndWith(kind: Kind, isAccepted: boolean, error: string): boolean {
-  if (error === "NodeLostError") return true;
-  if (kind === "late" && error === "TaskExpiredError") return true;
-  if (kind === "stop" && error === "TaskStoppedError") return true;
-  if (kind === "call" && error === "MethodNotFoundError") return true;
+/** A call waits for a node for a while only. */
+const callErrors = ["MethodNotFoundError"];
+
+/** What else may come of a task where so much goes wrong. */
+const errorsOf: { readonly [K in Kind]?: readonly string[] } = {
+  call: callErrors,
+  late: ["TaskExpiredError"],
+  stop: ["TaskStoppedError"],
   // What has a key is waited for by asking, and a broker whose disk is full says so.
-  if (kind === "key" && error === "StoreFailedError") return true;
-  return !isAccepted && refusals.includes(error);
-}
+  key: ["StoreFailedError"],
+};

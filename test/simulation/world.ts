@@ -1,11 +1,13 @@
 // The real broker, nodes and clients on a simulated network, disk and clock, and what befalls them.
 import { Broker } from "zerotask-broker";
 import { AsyncClient, Client } from "zerotask-client";
-import { current, Dispatcher } from "zerotask-core";
+import { Dispatcher } from "zerotask-core";
 import { Node } from "zerotask-node";
 import { Disk } from "./disk.ts";
 import { History } from "./history.ts";
+import { serve } from "./methods.ts";
 import { Network } from "./network.ts";
+import { stalledMs } from "./rules.ts";
 import { SimulatedProcess, Simulator } from "./simulator.ts";
 import { type ClientPart, Workload } from "./workload.ts";
 
@@ -155,7 +157,7 @@ export class World {
       store: this.#disk.storeOf(process),
       dispatcher: new Dispatcher(),
       // A node that is busy for longer counts as stuck.
-      stalledMs: 4_000,
+      stalledMs,
       ...(this.#isCrowded && crowd),
     });
     this.#broker = { process, instance: broker };
@@ -168,21 +170,8 @@ export class World {
   #startNode(): void {
     const process = this.#process("node");
     const dispatcher = new Dispatcher();
-    const sleep = (ms: number): Promise<void> => new Promise((resolve) => void process.after(ms, resolve));
-    dispatcher.add("work", async (n: number, ms: number) => {
-      const { attempt } = current();
-      if (ms > 0) await sleep(ms);
-      return { double: n * 2, attempt };
-    });
-    dispatcher.add("flaky", (n: number, runs: number) => {
-      const { attempt } = current();
-      if (attempt < runs) throw new Error(`run ${attempt}`);
-      return { double: n * 2, attempt };
-    });
-    dispatcher.add("poison", () => {
-      this.#killNode(process);
-      return new Promise(() => undefined);
-    });
+    const kill = (): void => this.#killNode(process);
+    serve(dispatcher, { simulator: this.#simulator, history: this.#history, process, kill });
     const node = new Node({
       runtime: process,
       dial: this.#network.dialOf(process),

@@ -1,0 +1,133 @@
+// The methods that simulated nodes serve, each with what it promises of order and limits.
+import { current, type Dispatcher, type HandlerOptions, RetryError } from "zerotask-core";
+import type { History } from "./history.ts";
+import type { SimulatedProcess, Simulator } from "./simulator.ts";
+
+/** What there may be of a method at once, and within a time, as far as the broker knows. */
+export interface Bounds {
+  /** How many of it run at once. */
+  readonly concurrency?: number;
+  /** The same for all runs that `keyOf` gives one key. */
+  readonly perKey?: number;
+  /** Begins within a time: of the method, or of each key. */
+  readonly rate?: { readonly count: number; readonly perMs: number; readonly isPerKey: boolean };
+  /** Those that are due begin in the order of their ranks. */
+  readonly isOrdered?: boolean;
+}
+
+/** All but the old ones take `(n, ms, name, notBefore)`. */
+export interface Method {
+  readonly options: HandlerOptions;
+  readonly bounds: Bounds;
+}
+
+/** By `name`: the group, the instance or the batch, as clients give it along. */
+export const methods: { readonly [name: string]: Method } = {
+  timed: { options: {}, bounds: {} },
+  limited: { options: { concurrency: 2 }, bounds: { concurrency: 2, isOrdered: true } },
+  grouped: {
+    options: { concurrency: 4, perGroup: { concurrency: 1 } },
+    bounds: { concurrency: 4, perKey: 1 },
+  },
+  rated: {
+    options: { rate: "4/s" },
+    bounds: { rate: { count: 4, perMs: 1_000, isPerKey: false } },
+  },
+  paced: {
+    options: { perGroup: { rate: "2/s" } },
+    bounds: { rate: { count: 2, perMs: 1_000, isPerKey: true } },
+  },
+  batched: { options: {}, bounds: { perKey: 1 } },
+  single: { options: { singleton: true }, bounds: { concurrency: 1 } },
+  inTurn: { options: { singleton: "queue" }, bounds: { concurrency: 1 } },
+  singleBy: {
+    options: { singleton: (_n: number, _ms: number, name: string) => name },
+    bounds: { perKey: 1 },
+  },
+  inTurnBy: {
+    options: { singleton: { by: (_n: number, _ms: number, name: string) => name, mode: "queue" } },
+    bounds: { perKey: 1 },
+  },
+  shared: { options: { coalesce: true }, bounds: { perKey: 1 } },
+  again: { options: {}, bounds: {} },
+  restless: { options: {}, bounds: {} },
+};
+
+/** What a handler that is run gives back. */
+export interface Ran {
+  readonly double: number;
+  readonly attempt?: number;
+  /** When the run began: no other one has the same. */
+  readonly began?: number;
+}
+
+export interface Host {
+  readonly simulator: Simulator;
+  readonly history: History;
+  readonly process: SimulatedProcess;
+  /** Ends the node's process. */
+  kill(): void;
+}
+
+/** Calls in one run of the handler that takes many. */
+const mostGathered = 4;
+/** So long before its time a task may begin: clocks on the wire tell whole milliseconds. */
+const toleranceMs = 1;
+
+/** Has a dispatcher serve all of them. */
+export function serve(dispatcher: Dispatcher, host: Host): void {
+  const { process, simulator } = host;
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => void process.after(ms, resolve));
+  dispatcher.add("work", async (n: number, ms: number) => {
+    const { attempt } = current();
+    if (ms > 0) await sleep(ms);
+    return { double: n * 2, attempt };
+  });
+  dispatcher.add("flaky", (n: number, runs: number) => {
+    const { attempt } = current();
+    if (attempt < runs) throw new Error(`run ${attempt}`);
+    return { double: n * 2, attempt };
+  });
+  dispatcher.add("poison", () => {
+    host.kill();
+    return new Promise(() => undefined);
+  });
+  const run = async (method: string, n: number, ms: number, notBefore = 0): Promise<Ran> => {
+    const { attempt } = current();
+    const began = simulator.elapsed;
+    if (began < notBefore - toleranceMs) {
+      host.history.fail(`${method} ${n} began at ${began}, but was due at ${notBefore}`);
+    }
+    if (method === "again" && attempt <= ms) throw new RetryError({ delay: 10 * ms });
+    if (method === "restless") throw new RetryError({ delay: ms });
+    if (ms > 0) await sleep(ms);
+    const ran = { double: n * 2, began };
+    // Those who take part in a shared run count attempts of their own.
+    return method === "shared" ? ran : { ...ran, attempt };
+  };
+  for (const [name, { options }] of Object.entries(methods)) {
+    dispatcher.add(
+      name,
+      (n: number, ms: number, _name: string, notBefore: number) => run(name, n, ms, notBefore),
+      options,
+    );
+  }
+  const batch = { max: mostGathered, waitMs: 5 };
+  dispatcher.add("gathered", (calls: readonly [number, number][]) => gathered(calls, host, sleep), { batch });
+}
+
+/** Each caller gets a result or an error of its own. */
+async function gathered(
+  calls: readonly [number, number][],
+  { history }: Host,
+  sleep: (ms: number) => Promise<void>,
+): Promise<(Ran | Error)[]> {
+  if (calls.length > mostGathered) history.fail(`${calls.length} calls in a run of ${mostGathered}`);
+  await sleep(Math.max(...calls.map(([, ms]) => ms)));
+  return calls.map(([n]) => (hasOddThird(n) ? new Error(`${n}`) : { double: n * 2 }));
+}
+
+/** Which calls of the handler that takes many fail. */
+export function hasOddThird(n: number): boolean {
+  return n % 3 === 0 && n % 2 === 1;
+}
