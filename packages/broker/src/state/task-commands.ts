@@ -118,6 +118,11 @@ export class TaskCommands {
       return undefined;
     }
     life.take([id], ([known], failure) => {
+      // It may have been submitted again meanwhile, though it has an outcome.
+      if (tasks.get(id)?.isArriving === true) {
+        this.#whenStored(command, id, () => this.#stopNow(command, id));
+        return;
+      }
       const outcome = stopHeld();
       if (outcome !== undefined) this.#whenStored(command, id, () => outcome);
       else if (known !== undefined) reply(command, () => ({ result: known.status }));
