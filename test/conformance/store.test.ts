@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OptionError } from "zerotask-core";
-import type { FailedFilter } from "../../packages/broker/src/state/stored-task.ts";
+import type { FailedFilter } from "../../packages/broker/src/state/storage/stored-task.ts";
 import { memoryStore } from "../../packages/broker/src/store/memory-store.ts";
 import { sqliteStore } from "../../packages/broker/src/store/sqlite-store.ts";
 import type { Store, TaskFilter } from "../../packages/broker/src/store/store.ts";

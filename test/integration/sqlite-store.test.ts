@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { DatabaseSync } from "@photostructure/sqlite";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { OptionError } from "zerotask-core";
-import type { StoreSummary } from "../../packages/broker/src/state/stored-task.ts";
+import type { StoreSummary } from "../../packages/broker/src/state/storage/stored-task.ts";
 import { sqliteStore } from "../../packages/broker/src/store/sqlite-store.ts";
 import { type Store, StoreError } from "../../packages/broker/src/store/store.ts";
 import { add, addClaimed, expire, idsOf, settle, storedTask } from "../support/stored-tasks.ts";

@@ -1,6 +1,10 @@
 // A disk that outlives the broker's process: it takes its time, loses what was not committed, and may fill up.
 import { type Store, StoreError } from "zerotask-broker";
-import type { CommitResult, StoreChange, StoredTask } from "../../packages/broker/src/state/stored-task.ts";
+import type {
+  CommitResult,
+  StoreChange,
+  StoredTask,
+} from "../../packages/broker/src/state/storage/stored-task.ts";
 import { MemoryTasks } from "../../packages/broker/src/store/memory-tasks.ts";
 import type { SimulatedProcess, Simulator } from "./simulator.ts";
 

@@ -1,6 +1,6 @@
 // What was promised to whom, and whether it was kept: checked while it happens, and at the end.
 import { isSettled, type Outcome } from "zerotask-core";
-import type { StoreChange, StoredTask } from "../../packages/broker/src/state/stored-task.ts";
+import type { StoreChange, StoredTask } from "../../packages/broker/src/state/storage/stored-task.ts";
 import type { Disk } from "./disk.ts";
 import { Rules } from "./rules.ts";
 

@@ -1,6 +1,6 @@
 // What is promised about order and limits: how many run at once, how many begin within a time, and which come first.
 import { isSettled } from "zerotask-core";
-import type { StoreChange, StoredTask } from "../../packages/broker/src/state/stored-task.ts";
+import type { StoreChange, StoredTask } from "../../packages/broker/src/state/storage/stored-task.ts";
 import { type Assigned, Assignments, type Message } from "./assignments.ts";
 import { methods } from "./methods.ts";
 

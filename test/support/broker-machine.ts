@@ -5,7 +5,7 @@ import { BrokerState } from "../../packages/broker/src/state/broker-state.ts";
 import type { BrokerConfig } from "../../packages/broker/src/state/config.ts";
 import type { Effect } from "../../packages/broker/src/state/effect.ts";
 import type { BrokerEvent } from "../../packages/broker/src/state/event.ts";
-import type { StoreAnswer, StoreQuery } from "../../packages/broker/src/state/storage.ts";
+import type { StoreAnswer, StoreQuery } from "../../packages/broker/src/state/storage/storage.ts";
 import { MemoryTasks } from "../../packages/broker/src/store/memory-tasks.ts";
 
 export interface Machine {

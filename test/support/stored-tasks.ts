@@ -1,5 +1,5 @@
 // Tasks and changes as a broker would give them to a store.
-import type { StoreChange, StoredTask } from "../../packages/broker/src/state/stored-task.ts";
+import type { StoreChange, StoredTask } from "../../packages/broker/src/state/storage/stored-task.ts";
 
 export function storedTask(id: string, fields: Partial<StoredTask> = {}): StoredTask {
   return {

@@ -21,7 +21,7 @@ import { type BrokerOptions, type ResolvedBrokerOptions, resolveBrokerOptions } 
 import { type BrokerCounts, BrokerState } from "./state/broker-state.ts";
 import type { Effect } from "./state/effect.ts";
 import type { BrokerEvent } from "./state/event.ts";
-import type { Durability } from "./state/stored-task.ts";
+import type { Durability } from "./state/storage/stored-task.ts";
 import { LOCAL_PEER } from "./state/turn.ts";
 import { memoryStore } from "./store/memory-store.ts";
 import type { Store } from "./store/store.ts";

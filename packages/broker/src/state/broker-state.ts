@@ -17,23 +17,23 @@ import {
   type Request,
   respond,
 } from "zerotask-core";
-import { type Addressee, nobody, ReplyGroup } from "./addressee.ts";
-import { noOptions } from "./calls.ts";
-import { ClientCommands } from "./client-commands.ts";
-import { ClientSession } from "./client-session.ts";
-import { type Command, type CommandHandler, ParamReader, Refusal } from "./command.ts";
+import { ClientCommands } from "./commands/client-commands.ts";
+import { type Command, type CommandHandler, ParamReader, Refusal } from "./commands/command.ts";
+import { FailedCommands } from "./commands/failed-commands.ts";
+import { LimitCommands } from "./commands/limit-commands.ts";
+import { NodeCommands } from "./commands/node-commands.ts";
+import { ScheduleCommands } from "./commands/schedule-commands.ts";
+import { TaskCommands } from "./commands/task-commands.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Effect } from "./effect.ts";
 import type { BrokerEvent } from "./event.ts";
-import { FailedCommands } from "./failed-commands.ts";
-import { LimitCommands } from "./limit-commands.ts";
-import { NodeCommands } from "./node-commands.ts";
 import { assemble, type BrokerParts } from "./parts.ts";
-import { ScheduleCommands } from "./schedule-commands.ts";
-import type { Session } from "./sessions.ts";
-import type { Storage } from "./storage.ts";
-import type { Durability } from "./stored-task.ts";
-import { TaskCommands } from "./task-commands.ts";
+import { type Addressee, nobody, ReplyGroup } from "./peers/addressee.ts";
+import { ClientSession } from "./peers/client-session.ts";
+import type { Session } from "./peers/sessions.ts";
+import type { Storage } from "./storage/storage.ts";
+import type { Durability } from "./storage/stored-task.ts";
+import { noOptions } from "./tasks/calls.ts";
 import { LOCAL_PEER } from "./turn.ts";
 
 /** How long a client of the original's protocol is known that says nothing. */

@@ -1,9 +1,9 @@
 // What can become due.
-import type { Lane } from "./lane.ts";
-import type { MethodQueue } from "./method-queue.ts";
-import type { Schedule } from "./schedule.ts";
-import type { Task } from "./task.ts";
-import type { Waiter } from "./waiters.ts";
+import type { Lane } from "./order/lane.ts";
+import type { MethodQueue } from "./order/method-queue.ts";
+import type { Schedule } from "./schedules/schedule.ts";
+import type { Task } from "./tasks/task.ts";
+import type { Waiter } from "./tasks/waiters.ts";
 
 export type Due =
   /** Something is to be done about a task; what that is, its status tells. */

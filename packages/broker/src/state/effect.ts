@@ -1,7 +1,7 @@
 // What comes out of the broker's state machine, for the shell to perform in order.
 import type { Message, Shape } from "zerotask-core";
-import type { StoreQuery } from "./storage.ts";
-import type { Durability, StoreChange } from "./stored-task.ts";
+import type { StoreQuery } from "./storage/storage.ts";
+import type { Durability, StoreChange } from "./storage/stored-task.ts";
 
 export type Effect =
   /** Send to the peer of a session, together with whatever else goes there. */

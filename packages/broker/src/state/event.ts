@@ -1,7 +1,7 @@
 // What goes into the broker's state machine.
 import type { Decoded, Shape } from "zerotask-core";
-import type { StoreAnswer } from "./storage.ts";
-import type { CommitResult, Durability, StoreSummary } from "./stored-task.ts";
+import type { StoreAnswer } from "./storage/storage.ts";
+import type { CommitResult, Durability, StoreSummary } from "./storage/stored-task.ts";
 
 export type BrokerEvent =
   /** A peer sent a message of about `bytes`. */

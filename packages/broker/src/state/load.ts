@@ -1,7 +1,8 @@
 // How much is waiting to be done, in all and for each client, against the bounds that keep the broker alive.
-import type { ClientSession } from "./client-session.ts";
-import { busy, type Refusal } from "./command.ts";
-import type { Durability } from "./stored-task.ts";
+
+import { busy, type Refusal } from "./commands/command.ts";
+import type { ClientSession } from "./peers/client-session.ts";
+import type { Durability } from "./storage/stored-task.ts";
 
 export interface LoadBounds {
   /** Unsettled tasks that only memory knows, and their bytes. */

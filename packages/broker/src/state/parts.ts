@@ -1,27 +1,27 @@
 // What the broker's state machine is made of, and who knows whom.
 import { Deadlines } from "zerotask-core";
-import { Admission } from "./admission.ts";
-import { Backlog } from "./backlog.ts";
-import { Batches } from "./batches.ts";
-import { Calls } from "./calls.ts";
+import { Admission } from "./admission/admission.ts";
+import { Batches } from "./admission/batches.ts";
+import { SharedRuns } from "./admission/shared-runs.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Due } from "./due.ts";
 import { Load } from "./load.ts";
-import { MethodTable } from "./method-table.ts";
-import { Patience } from "./patience.ts";
-import { Positions } from "./positions.ts";
-import { Runs } from "./runs.ts";
-import { Scheduler } from "./scheduler.ts";
-import { Schedules } from "./schedules.ts";
-import { Sessions } from "./sessions.ts";
-import { Settlement } from "./settlement.ts";
-import { SharedRuns } from "./shared-runs.ts";
-import { Storages } from "./storages.ts";
-import { Submissions } from "./submissions.ts";
-import { TaskLife } from "./task-life.ts";
-import { TaskTable } from "./task-table.ts";
+import { MethodTable } from "./order/method-table.ts";
+import { Patience } from "./order/patience.ts";
+import { Positions } from "./order/positions.ts";
+import { Scheduler } from "./order/scheduler.ts";
+import { Sessions } from "./peers/sessions.ts";
+import { Schedules } from "./schedules/schedules.ts";
+import { Backlog } from "./storage/backlog.ts";
+import { Storages } from "./storage/storages.ts";
+import { Calls } from "./tasks/calls.ts";
+import { Runs } from "./tasks/runs.ts";
+import { Settlement } from "./tasks/settlement.ts";
+import { Submissions } from "./tasks/submissions.ts";
+import { TaskLife } from "./tasks/task-life.ts";
+import { TaskTable } from "./tasks/task-table.ts";
+import { Waiters } from "./tasks/waiters.ts";
 import { Turn } from "./turn.ts";
-import { Waiters } from "./waiters.ts";
 
 export interface BrokerParts {
   readonly config: BrokerConfig;

@@ -1,6 +1,6 @@
 // How a store in memory holds a task: one object, whose place in an order never changes.
 import { TaskStatus } from "zerotask-core";
-import type { StoredTask } from "../state/stored-task.ts";
+import type { StoredTask } from "../state/storage/stored-task.ts";
 import { bytesOf } from "./limits.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };

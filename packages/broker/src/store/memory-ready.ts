@@ -1,6 +1,6 @@
 // Which tasks of a store in memory can be claimed: those that are due by method and group, the others by time.
 import { OrderedQueue, TaskStatus } from "zerotask-core";
-import type { Claim, Claimed, ClaimedByTime, StoreSummary } from "../state/stored-task.ts";
+import type { Claim, Claimed, ClaimedByTime, StoreSummary } from "../state/storage/stored-task.ts";
 import { maxCounted } from "./limits.ts";
 import { byNumber, type Entry, isClaimable, taskOf } from "./memory-entry.ts";
 

@@ -10,7 +10,7 @@ import type {
   StoreSummary,
   Taken,
   TaskPage,
-} from "../state/stored-task.ts";
+} from "../state/storage/stored-task.ts";
 import { MemoryTasks } from "./memory-tasks.ts";
 import type { Store, TaskCount, TaskFilter } from "./store.ts";
 

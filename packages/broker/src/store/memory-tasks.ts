@@ -11,7 +11,7 @@ import type {
   StoreSummary,
   Taken,
   TaskPage,
-} from "../state/stored-task.ts";
+} from "../state/storage/stored-task.ts";
 import { bytesOf, maxExpired, maxListScan, recordOverhead } from "./limits.ts";
 import { byNumber, type Entry, entryOf, isClaimable, isFailed, taskOf } from "./memory-entry.ts";
 import { ClaimableTasks } from "./memory-ready.ts";

@@ -1,6 +1,12 @@
 // What goes between the broker's thread and the one that writes to disk. Changes and tasks travel as one flat
 // array of primitives each: cloning an object per task would cost the broker more than all else it does for it.
-import type { Claim, FailedFilter, StoreChange, StoredTask, StoreSummary } from "../state/stored-task.ts";
+import type {
+  Claim,
+  FailedFilter,
+  StoreChange,
+  StoredTask,
+  StoreSummary,
+} from "../state/storage/stored-task.ts";
 import type { FailedPlace } from "./page-start.ts";
 import type { TaskCount, TaskFilter } from "./store.ts";
 

@@ -12,7 +12,7 @@ import type {
   StoreSummary,
   Taken,
   TaskPage,
-} from "../state/stored-task.ts";
+} from "../state/storage/stored-task.ts";
 import { encodeFailedPlace, failedStart, pageStart } from "./page-start.ts";
 import {
   type Answers,

@@ -1,5 +1,5 @@
 // What the writer thread does with the data file: the operations of a store, one at a time.
-import type { Claim, FailedFilter, StoreSummary } from "../state/stored-task.ts";
+import type { Claim, FailedFilter, StoreSummary } from "../state/storage/stored-task.ts";
 import { bytesOf, maxCounted, maxExpired, maxListScan, recordOverhead } from "./limits.ts";
 import type { FailedPlace } from "./page-start.ts";
 import type { Database, Statement } from "./sqlite-database.ts";

@@ -1,7 +1,7 @@
 // Between the state machine and one store: what turns produce while a commit is under way is committed together.
 import type { BrokerEvent } from "../state/event.ts";
-import type { StoreAnswer, StoreQuery } from "../state/storage.ts";
-import type { CommitResult, Durability, StoreChange, StoreSummary } from "../state/stored-task.ts";
+import type { StoreAnswer, StoreQuery } from "../state/storage/storage.ts";
+import type { CommitResult, Durability, StoreChange, StoreSummary } from "../state/storage/stored-task.ts";
 import type { Store } from "./store.ts";
 
 /** Enough to keep the writer busy while its last answer is on its way back. */

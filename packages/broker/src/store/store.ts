@@ -16,7 +16,7 @@ import type {
   StoreSummary,
   Taken,
   TaskPage,
-} from "../state/stored-task.ts";
+} from "../state/storage/stored-task.ts";
 
 export interface TaskFilter {
   readonly status?: TaskStatus;

@@ -1,0 +1,204 @@
+// What clients ask about tasks that failed: which they are, and that they are run once more.
+import {
+  BrokerMethod,
+  describe,
+  ErrorCode,
+  type ErrorObject,
+  type Outcome,
+  respond,
+  TaskStatus,
+} from "zerotask-core";
+import type { Load } from "../load.ts";
+import type { MethodTable } from "../order/method-table.ts";
+import { rankOf } from "../order/order.ts";
+import type { Sessions } from "../peers/sessions.ts";
+import type { Backlog } from "../storage/backlog.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Storages } from "../storage/storages.ts";
+import type { Durability, FailedFilter, StoredTask, TaskPage } from "../storage/stored-task.ts";
+import { unknownTask } from "../tasks/submissions.ts";
+import { bytesOf, viewOfStored } from "../tasks/task-record.ts";
+import type { Turn } from "../turn.ts";
+import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
+
+export interface FailedCommandParts {
+  readonly turn: Turn;
+  readonly sessions: Sessions;
+  readonly storages: Storages;
+  readonly backlog: Backlog;
+  readonly load: Load;
+  readonly methods: MethodTable;
+}
+
+const defaultLimit = 100;
+const maxLimit = 1_000;
+const filterNames = ["method", "from", "to", "error"];
+
+type Then = (page: TaskPage, next: string | null, failure: ErrorObject | undefined) => void;
+
+export class FailedCommands {
+  readonly #parts: FailedCommandParts;
+  /** Tasks that are being put back, so that nobody else does it meanwhile. */
+  readonly #reviving = new Set<string>();
+
+  constructor(parts: FailedCommandParts) {
+    this.#parts = parts;
+  }
+
+  /** Each command with the names of its params, in order. */
+  table(): [string, readonly string[], CommandHandler][] {
+    return [
+      [BrokerMethod.FailedList, [...filterNames, "after", "limit"], (...a) => this.#list(...a)],
+      [BrokerMethod.FailedRetry, ["task_id"], (...a) => this.#retry(...a)],
+      [BrokerMethod.FailedRetryAll, [...filterNames, "after"], (...a) => this.#retryAll(...a)],
+    ];
+  }
+
+  #list(command: Command, read: ParamReader): undefined {
+    const asked = read.has("limit") ? read.count("limit") : defaultLimit;
+    const limit = Math.min(maxLimit, Math.max(1, asked));
+    this.#page(readFilter(read, limit), readPlace(read), ({ tasks }, next, failure) => {
+      if (failure !== undefined) answer(command, { error: failure });
+      else answer(command, { result: { tasks: tasks.map(describeFailed), next } });
+    });
+    return undefined;
+  }
+
+  #retry(command: Command, read: ParamReader): undefined {
+    const id = read.string("task_id");
+    this.#parts.storages.find(id, (stored, level, failure) => {
+      try {
+        if (failure !== undefined) throw new Refusal(failure.code, failure.message);
+        if (stored === undefined) throw unknownTask(id);
+        if (!isFailed(stored)) {
+          const message = `Expected a task that is FAILED or EXPIRED, got one that is ${stored.status}`;
+          throw new Refusal(ErrorCode.InvalidTaskId, message);
+        }
+        this.#revive(stored, level);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        answer(command, error.error);
+        return;
+      }
+      this.#whenStored(command, level, true);
+    });
+    return undefined;
+  }
+
+  #retryAll(command: Command, read: ParamReader): undefined {
+    const place = readPlace(read);
+    this.#page(readFilter(read, maxLimit), place, ({ tasks }, next, failure) => {
+      if (failure !== undefined) {
+        answer(command, { error: failure });
+        return;
+      }
+      let retried = 0;
+      try {
+        for (const task of tasks) if (this.#revive(task, this.#levelOf(place))) retried++;
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        answer(command, error.error);
+        return;
+      }
+      this.#whenStored(command, this.#levelOf(place), { retried, next });
+    });
+    return undefined;
+  }
+
+  #whenStored(command: Command, level: Durability, result: unknown): void {
+    this.#parts.storages.for(level).whenStored((failure) => {
+      answer(command, failure === undefined ? { result } : { error: failure });
+    });
+  }
+
+  /** A page of one store after the other, the safest first. */
+  #page(filter: FailedFilter, place: Place, then: Then): void {
+    const level = this.#levelOf(place);
+    const { best, memory } = this.#parts.storages;
+    const asked = place.after === undefined ? filter : { ...filter, after: place.after };
+    this.#parts.storages.for(level).failed(asked, (page, failure) => {
+      const hasOther = level !== memory.level && best !== memory;
+      const next = page?.next !== undefined ? `${level}/${page.next}` : hasOther ? `${memory.level}/` : null;
+      then(page ?? { tasks: [], next: undefined }, next, failure);
+    });
+  }
+
+  #levelOf({ level }: Place): Durability {
+    return level ?? this.#parts.storages.best.level;
+  }
+
+  /** @returns whether it was to be done @throws Refusal when there is no room for it */
+  #revive(task: StoredTask, level: Durability): boolean {
+    const { backlog, load, methods, sessions, turn } = this.#parts;
+    const { id, ownerId, method, group, params, priority } = task;
+    if (this.#reviving.has(id)) return false;
+    const owner = sessions.clients.get(ownerId);
+    const bytes = bytesOf(params);
+    const refusal = load.refusal(owner, level, bytes) ?? methods.refusal(method, group);
+    if (refusal !== undefined) throw refusal;
+    const rank = rankOf(turn.now, priority);
+    const storage: Storage = this.#parts.storages.for(level);
+    this.#reviving.add(id);
+    load.add(owner, level, bytes);
+    storage.change({ type: "revive", id, dueAt: turn.now, rank });
+    storage.whenStored((failure) => {
+      this.#reviving.delete(id);
+      if (failure === undefined) backlog.leave(methods.lane(method, group), level, rank, undefined);
+    });
+    return true;
+  }
+}
+
+/** Where to go on: in which store, and after what there. */
+interface Place {
+  readonly level: Durability | undefined;
+  readonly after: string | undefined;
+}
+
+const places = /^(memory|disk)\/([0-9]{1,16}(?:\.[0-9]{1,20})?:[0-9]{1,15})?$/;
+
+function readPlace(read: ParamReader): Place {
+  if (!read.has("after")) return { level: undefined, after: undefined };
+  const text = read.string("after");
+  const [, level, after] = places.exec(text) ?? [];
+  if (level === undefined) {
+    const message = `Expected \`after\` to be the \`next\` of a page, got ${describe(text)}`;
+    throw new Refusal(ErrorCode.InvalidParams, message);
+  }
+  return { level: level as Durability, after };
+}
+
+function readFilter(read: ParamReader, limit: number): FailedFilter {
+  return {
+    limit,
+    ...(read.has("method") && { method: read.string("method") }),
+    ...(read.has("from") && { from: read.count("from") }),
+    ...(read.has("to") && { to: read.count("to") }),
+    ...(read.has("error") && { error: read.string("error") }),
+  };
+}
+
+function isFailed({ status }: StoredTask): boolean {
+  return status === TaskStatus.Failed || status === TaskStatus.Expired;
+}
+
+function describeFailed(stored: StoredTask): object {
+  const view = viewOfStored(stored, "memory");
+  const { settledAt = 0, outcome } = view;
+  return {
+    task_id: view.id,
+    client_id: view.ownerId,
+    method: view.method,
+    params: view.params ?? null,
+    status: view.status,
+    attempt: view.attempt,
+    failures: view.failures,
+    created_at: Math.round(view.createdAt),
+    settled_at: Math.round(settledAt),
+    ...outcome,
+  };
+}
+
+function answer({ addressee, requestId }: Command, outcome: Outcome): void {
+  addressee.deliver(respond(requestId, outcome));
+}

@@ -1,0 +1,185 @@
+// What nodes tell the broker: that they are there, how much room they have, and how their tasks go.
+import {
+  BrokerMethod,
+  describe,
+  type Entry,
+  ErrorCode,
+  type ErrorObject,
+  errorObject,
+  type Outcome,
+  outcomeOf,
+  type Response,
+  respond,
+  TaskStatus,
+} from "zerotask-core";
+import { nodeOf } from "../peers/introduction.ts";
+import { NodeArrivals, type NodeParts } from "../peers/node-arrivals.ts";
+import type { NodeSession } from "../peers/node-session.ts";
+import { heldAttempt, isFree } from "../tasks/attempts.ts";
+import { unknownTask } from "../tasks/submissions.ts";
+import type { Task } from "../tasks/task.ts";
+import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
+
+export class NodeCommands {
+  readonly #parts: NodeParts;
+  readonly #arrivals: NodeArrivals;
+  #refused = 0;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+    this.#arrivals = new NodeArrivals(parts);
+  }
+
+  /** How many answers came from attempts that were not current any more. */
+  get refusedAnswers(): number {
+    return this.#refused;
+  }
+
+  /** Each command with the names of its params, in order. */
+  table(): [string, readonly string[], CommandHandler][] {
+    return [
+      [
+        BrokerMethod.NodeConnect,
+        ["node_id", "protocol", "token", "methods", "slots", "running"],
+        (...a) => this.#arrivals.connect(...a),
+      ],
+      [BrokerMethod.NodeHeartbeat, ["node_id"], (...a) => this.#heartbeat(...a)],
+      [BrokerMethod.NodeDisconnect, ["node_id"], (...a) => this.#disconnect(...a)],
+      [BrokerMethod.NodeFetch, ["capacity"], (...a) => this.#fetch(...a)],
+      [BrokerMethod.NodeTaskRequest, ["node_id", "task_id"], (...a) => this.#request(...a)],
+      [BrokerMethod.NodeTaskStatus, ["node_id", "task_id", "status"], (...a) => this.#status(...a)],
+      [BrokerMethod.NodeTaskFinished, ["node_id", "task_id", "result"], (...a) => this.#finished(...a)],
+      [BrokerMethod.NodeTaskFailed, ["node_id", "task_id", "error"], (...a) => this.#failed(...a)],
+    ];
+  }
+
+  /**
+   * The response that a handler's run ended with. One from an attempt that is not current changes nothing.
+   * @returns whether it was a task's answer
+   */
+  answer(node: NodeSession, response: Response, bytes: number): boolean {
+    const task =
+      typeof response.id === "string" ? heldAttempt(this.#parts.tasks, node, response.id) : undefined;
+    if (task === undefined) {
+      if (this.#parts.admission.naming.answer(node, response)) return true;
+      this.#refused++;
+      return false;
+    }
+    const status = "error" in response ? TaskStatus.Failed : TaskStatus.Finished;
+    this.#parts.runs.end(task, status, outcomeOf(response), bytes);
+    return true;
+  }
+
+  /** Answers that come from where a node was given up: its tasks are others' now. */
+  refuse(entries: readonly Entry[]): void {
+    for (const { kind } of entries) if (kind === "response") this.#refused++;
+  }
+
+  /** The node is gone: its tasks go on with their next attempts. */
+  lose(node: NodeSession): void {
+    this.#arrivals.leave(node, (task) => this.#parts.runs.lose(task));
+  }
+
+  #heartbeat(command: Command, read: ParamReader): Outcome {
+    const node = nodeOf(command, read, this.#parts);
+    if (node.token === undefined) this.#arrivals.announceWaiting();
+    return { result: true };
+  }
+
+  #disconnect(command: Command, read: ParamReader): Outcome {
+    this.#arrivals.leave(nodeOf(command, read, this.#parts), (task) => this.#parts.runs.putBack(task));
+    return { result: true };
+  }
+
+  #fetch({ session }: Command, read: ParamReader): Outcome {
+    if (session?.kind !== "node") throw new Refusal(ErrorCode.NotAllowed, "Expected a node with a session");
+    session.capacity = read.count("capacity");
+    this.#parts.scheduler.offerRoom(session);
+    return { result: true };
+  }
+
+  #request(command: Command, read: ParamReader): Outcome | undefined {
+    const node = nodeOf(command, read, this.#parts);
+    const id = read.string("task_id");
+    const task = this.#parts.tasks.get(id);
+    if (task !== undefined) return this.#give(task, node);
+    // One that was left to a store can be asked for, too.
+    const { life, sessions, tasks } = this.#parts;
+    const { addressee, requestId } = command;
+    life.take([id], (known) => {
+      const held = tasks.submitted(id);
+      const isThere = sessions.nodes.get(node.id) === node;
+      const outcome = held !== undefined && isThere ? this.#give(held, node) : { result: null };
+      addressee.deliver(respond(requestId, known.length === 0 ? unknownTask(id).error : outcome));
+    });
+    return undefined;
+  }
+
+  #give(task: Task, node: NodeSession): Outcome {
+    const { admission, scheduler } = this.#parts;
+    if (!isFree(task) || !scheduler.mayBegin(task) || !admission.claim(task)) return { result: null };
+    scheduler.claim(task, node);
+    return { result: { method: task.method.name, params: task.params ?? [], id: task.id } };
+  }
+
+  #status(command: Command, read: ParamReader): Outcome {
+    const task = this.#heldTask(command, read);
+    const status = read.string("status");
+    if (status === TaskStatus.Running) this.#parts.runs.start(task);
+    else if (status === TaskStatus.Queued) this.#handBack(task);
+    else {
+      throw new Refusal(
+        ErrorCode.InvalidParams,
+        `Expected \`status\` to be RUNNING, or QUEUED to hand the task back, got ${describe(status)}`,
+      );
+    }
+    return { result: true };
+  }
+
+  /** A node that hands back has less room than was thought: it gets nothing until it asks again. */
+  #handBack(task: Task): void {
+    const { node } = task;
+    if (node !== undefined) node.capacity = node.tasks.size - 1;
+    this.#parts.runs.handBack(task);
+  }
+
+  #finished(command: Command, read: ParamReader): Outcome {
+    const task = this.#heldTask(command, read);
+    const result = read.value("result") ?? null;
+    this.#parts.runs.end(task, TaskStatus.Finished, { result }, command.bytes);
+    return { result: true };
+  }
+
+  #failed(command: Command, read: ParamReader): Outcome {
+    const task = this.#heldTask(command, read);
+    const error = readError(read.value("error"));
+    this.#parts.runs.end(task, TaskStatus.Failed, { error }, command.bytes);
+    return { result: true };
+  }
+
+  #heldTask(command: Command, read: ParamReader): Task {
+    const node = nodeOf(command, read, this.#parts);
+    const id = read.string("task_id");
+    const named = this.#parts.tasks.get(id);
+    const task = named?.node === node ? named : heldAttempt(this.#parts.tasks, node, id);
+    if (task === undefined) {
+      throw new Refusal(
+        ErrorCode.InvalidTaskId,
+        `The node ${node.id} does not hold the task ${describe(id)}`,
+      );
+    }
+    return task;
+  }
+}
+
+/** The original's nodes report errors in any form. */
+function readError(error: unknown): ErrorObject {
+  if (typeof error === "object" && error !== null) {
+    const { code, message, data } = error as Record<string, unknown>;
+    if (typeof message === "string") {
+      return errorObject(Number.isInteger(code) ? (code as number) : ErrorCode.TaskFailed, message, data);
+    }
+  }
+  const message = typeof error === "string" ? error : "The task failed";
+  return errorObject(ErrorCode.TaskFailed, message, { name: "Error", message, data: error });
+}

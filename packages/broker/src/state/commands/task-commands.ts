@@ -1,0 +1,239 @@
+// What anybody asks of a task by its id, wherever the task is kept.
+import { BrokerMethod, ErrorCode, type Outcome, respond, type TaskStatus } from "zerotask-core";
+import type { Positions } from "../order/positions.ts";
+import { clientOf } from "../peers/introduction.ts";
+import type { Session, Sessions } from "../peers/sessions.ts";
+import type { Storages } from "../storage/storages.ts";
+import { unknownTask } from "../tasks/submissions.ts";
+import type { Task } from "../tasks/task.ts";
+import type { TaskLife } from "../tasks/task-life.ts";
+import { type TaskView, viewOfHeld, viewOfStored } from "../tasks/task-record.ts";
+import type { TaskTable } from "../tasks/task-table.ts";
+import { settledMessage, type Waiters } from "../tasks/waiters.ts";
+import type { Turn } from "../turn.ts";
+import { type Command, type CommandHandler, type ParamReader, Refusal, readTaskId } from "./command.ts";
+
+export interface TaskCommandParts {
+  readonly turn: Turn;
+  readonly sessions: Sessions;
+  readonly tasks: TaskTable;
+  readonly life: TaskLife;
+  readonly storages: Storages;
+  readonly waiters: Waiters;
+  readonly positions: Positions;
+}
+
+/** How long a peer without a session may wait: nobody notices when it leaves. */
+const strangerWaitMs = 60_000;
+
+export class TaskCommands {
+  readonly #parts: TaskCommandParts;
+
+  constructor(parts: TaskCommandParts) {
+    this.#parts = parts;
+  }
+
+  /** Each command with the names of its params, in order. */
+  table(): [string, readonly string[], CommandHandler][] {
+    return [
+      [BrokerMethod.ClientTaskStatus, ["client_id", "task_id"], (...a) => this.#status(...a)],
+      [BrokerMethod.ClientTaskResult, ["client_id", "task_id"], (...a) => this.#result(...a)],
+      [BrokerMethod.ClientTaskWait, ["task_id", "timeout_ms"], (...a) => this.#wait(...a)],
+      [BrokerMethod.ClientTaskGet, ["task_id"], (...a) => this.#get(...a)],
+      [BrokerMethod.ClientTaskStop, ["task_id"], (...a) => this.#stop(...a)],
+      [BrokerMethod.ClientTaskPosition, ["task_id"], (...a) => this.#position(...a)],
+    ];
+  }
+
+  #status(command: Command, read: ParamReader): undefined {
+    return this.#view(command, this.#ids(command, read), ({ status }) => ({ result: status }));
+  }
+
+  #result(command: Command, read: ParamReader): undefined {
+    const client = clientOf(command, read, this.#parts);
+    return this.#view(command, this.#ids(command, read), ({ id, ownerId, level, status, outcome }) => {
+      if (outcome === undefined) throw notComplete(status);
+      // Somebody else's task can be looked at by its id; only its owner takes the result away.
+      if (ownerId === client.id && level !== undefined) {
+        this.#parts.storages.for(level).change({ type: "remove", id });
+      }
+      return outcome;
+    });
+  }
+
+  #wait(command: Command, read: ParamReader): undefined {
+    const { turn, waiters } = this.#parts;
+    const id = read.string("task_id");
+    const { addressee, requestId, session } = command;
+    const isStranger = session === undefined;
+    const asked = read.has("timeout_ms") ? turn.now + read.count("timeout_ms") : undefined;
+    const until = isStranger ? Math.min(asked ?? Number.POSITIVE_INFINITY, turn.now + strangerWaitMs) : asked;
+    return this.#view(command, [id], ({ level, status, outcome }) => {
+      if (outcome !== undefined) return { result: settledMessage({ id, status, outcome }) };
+      if (until !== undefined && until <= turn.now) throw notComplete(status);
+      waiters.add({ taskId: id, level, addressee, requestId }, until, isStranger);
+      return undefined;
+    });
+  }
+
+  #get(command: Command, read: ParamReader): undefined {
+    return this.#view(command, [read.string("task_id")], (view) => ({ result: describeTask(view) }));
+  }
+
+  #position(command: Command, read: ParamReader): undefined {
+    const id = read.string("task_id");
+    return this.#view(command, [id], () => {
+      const { positions, storages, tasks } = this.#parts;
+      const held = tasks.get(id);
+      if (held !== undefined) return positions.ofHeld(held);
+      storages.find(id, (stored, level, failure) => {
+        if (failure !== undefined) reply(command, () => ({ error: failure }));
+        else if (stored === undefined) reply(command, () => unknownTask(id).error);
+        else positions.ofStored(command, stored, level);
+      });
+      return undefined;
+    });
+  }
+
+  #stop(command: Command, read: ParamReader): undefined {
+    const id = read.string("task_id");
+    // One that is just being stored may turn out to be known, with an outcome.
+    if (this.#parts.tasks.get(id)?.isArriving !== true) return this.#stopNow(command, id);
+    this.#whenStored(command, id, () => this.#stopNow(command, id));
+    return undefined;
+  }
+
+  #stopNow(command: Command, id: string): undefined {
+    const { life, tasks } = this.#parts;
+    const stopHeld = (): Outcome | undefined => {
+      const task = tasks.get(id);
+      if (task === undefined) return undefined;
+      this.#visible(viewOfHeld(task), command.session);
+      life.stop(task);
+      return { result: task.status };
+    };
+    const stopped = stopHeld();
+    if (stopped !== undefined) {
+      this.#whenStored(command, id, () => stopped);
+      return undefined;
+    }
+    life.take([id], ([known], failure) => {
+      // It may have been submitted again meanwhile, though it has an outcome.
+      if (tasks.get(id)?.isArriving === true) {
+        this.#whenStored(command, id, () => this.#stopNow(command, id));
+        return;
+      }
+      const outcome = stopHeld();
+      if (outcome !== undefined) this.#whenStored(command, id, () => outcome);
+      else if (known !== undefined) reply(command, () => ({ result: known.status }));
+      else reply(command, () => (failure === undefined ? unknownTask(id).error : { error: failure }));
+    });
+    return undefined;
+  }
+
+  /**
+   * Answers from what is known of a task: at once, when what was changed of it last is stored, or when a store
+   * has answered. The first id that there is counts.
+   */
+  #view(
+    command: Command,
+    ids: readonly string[],
+    answer: (view: TaskView) => Outcome | undefined,
+  ): undefined {
+    const { storages, tasks } = this.#parts;
+    const [id, ...others] = ids;
+    if (id === undefined) throw unknownTask("");
+    const held = tasks.get(id);
+    if (held !== undefined) {
+      this.#viewHeld(command, held, answer);
+      return undefined;
+    }
+    storages.find(id, (stored, level, failure) => {
+      // It may have been claimed meanwhile.
+      if (tasks.get(id) !== undefined) this.#view(command, [id], answer);
+      else if (stored !== undefined) reply(command, () => answer(viewOfStored(stored, level)));
+      else if (failure !== undefined) reply(command, () => ({ error: failure }));
+      else if (others.length > 0) this.#view(command, others, answer);
+      else {
+        reply(command, () => {
+          throw unknownTask(id);
+        });
+      }
+    });
+    return undefined;
+  }
+
+  #viewHeld(command: Command, held: Task, answer: (view: TaskView) => Outcome | undefined): void {
+    const tell = (): Outcome | undefined => answer(this.#visible(viewOfHeld(held), command.session));
+    if (held.level === undefined) {
+      reply(command, tell);
+      return;
+    }
+    this.#whenStored(command, held.id, () => {
+      const isStillHeld = this.#parts.tasks.submitted(held.id) === held;
+      if (isStillHeld || held.settled !== undefined) return tell();
+      // It was left to the store, or it was there before under this id.
+      return this.#view(command, [held.id], answer);
+    });
+  }
+
+  #whenStored(command: Command, id: string, answer: () => Outcome | undefined): void {
+    const level = this.#parts.tasks.submitted(id)?.level;
+    if (level === undefined) reply(command, answer);
+    else {
+      this.#parts.storages.for(level).whenStored((failure) => {
+        reply(command, failure === undefined ? answer : () => ({ error: failure }));
+      });
+    }
+  }
+
+  /** What a client may mean by a task id: its own or the full one. */
+  #ids(command: Command, read: ParamReader): string[] {
+    const id = readTaskId(read);
+    return [`${clientOf(command, read, this.#parts).id}-${id}`, id];
+  }
+
+  /** A submitted task's id is enough to see it; a call is seen by its own client only. */
+  #visible(view: TaskView, asking: Session | undefined): TaskView {
+    const held = this.#parts.tasks.get(view.id);
+    if (held === undefined || held.isSubmitted || (held.caller !== undefined && held.caller === asking))
+      return view;
+    throw new Refusal(ErrorCode.NotAllowed, `The task ${view.id} is another client's call`);
+  }
+}
+
+/** Delivers the response of a command whose answer comes later. */
+function reply({ addressee, requestId }: Command, answer: () => Outcome | undefined): void {
+  let outcome: Outcome | undefined;
+  try {
+    outcome = answer();
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    outcome = error.error;
+  }
+  if (outcome !== undefined) addressee.deliver(respond(requestId, outcome));
+}
+
+function describeTask(view: TaskView): object {
+  const { settledAt, outcome } = view;
+  return {
+    task_id: view.id,
+    client_id: view.ownerId,
+    method: view.method,
+    params: view.params ?? null,
+    status: view.status,
+    durability: view.level ?? "memory",
+    attempt: view.attempt,
+    failures: view.failures,
+    priority: view.priority,
+    ...(view.group !== "" && { group: view.group }),
+    due_at: Math.round(view.dueAt),
+    node_id: view.nodeId ?? null,
+    created_at: Math.round(view.createdAt),
+    ...(settledAt !== undefined && { settled_at: Math.round(settledAt), ...outcome }),
+  };
+}
+
+function notComplete(status: TaskStatus): Refusal {
+  return new Refusal(ErrorCode.TaskNotComplete, `The task is ${status}`, { status });
+}

@@ -1,0 +1,138 @@
+// What comes of a task's runs: an outcome, another run, or a node that was lost with it.
+import {
+  defaultMaxRetries,
+  ErrorCode,
+  type ErrorObject,
+  errorObject,
+  notification,
+  type Outcome,
+  Push,
+  TaskStatus,
+} from "zerotask-core";
+import type { Scheduler } from "../order/scheduler.ts";
+import type { Storages } from "../storage/storages.ts";
+import type { Turn } from "../turn.ts";
+import { mayBeRetried, rerunDelay, retryDelay } from "./retry.ts";
+import type { Settlement } from "./settlement.ts";
+import type { Task } from "./task.ts";
+import type { TaskLife } from "./task-life.ts";
+import { rescheduled } from "./task-record.ts";
+
+export interface RunBounds {
+  /** How often a task may lose its node before it fails. */
+  readonly redeliveries: number;
+  /** A random number from 0 to 1. */
+  readonly random: () => number;
+}
+
+export interface RunParts {
+  readonly turn: Turn;
+  readonly scheduler: Scheduler;
+  readonly storages: Storages;
+  readonly settlement: Settlement;
+  readonly life: TaskLife;
+  readonly bounds: RunBounds;
+}
+
+export class Runs {
+  readonly #parts: RunParts;
+
+  constructor(parts: RunParts) {
+    this.#parts = parts;
+  }
+
+  /** A node says that the task has been running for a while. */
+  start(task: Task): void {
+    task.status = TaskStatus.Running;
+  }
+
+  /** A run ended. It may not have been the last. */
+  end(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
+    if (task.settled !== undefined) return;
+    if (task.node !== undefined) task.method.noteRun(this.#parts.turn.now - task.assignedAt);
+    // Those who take part in a shared run decide for themselves.
+    if (task.members !== undefined) this.#parts.settlement.settle(task, status, outcome, bytes);
+    else if ("error" in outcome && outcome.error.code === ErrorCode.RunAgain)
+      this.#rerun(task, outcome.error);
+    else if (task.failures < this.#retriesOf(task) && mayBeRetried(outcome)) {
+      task.failures++;
+      const backoff = task.options.backoff ?? task.method.description?.backoff;
+      this.#runAgain(task, retryDelay(task.failures, backoff, this.#parts.bounds.random()));
+    } else this.#parts.settlement.settle(task, status, outcome, bytes);
+  }
+
+  /** The node that had the task is gone. */
+  lose(task: Task): void {
+    task.losses++;
+    if (task.losses <= this.#parts.bounds.redeliveries) {
+      this.putBack(task);
+      if (task.level !== undefined) this.#parts.storages.for(task.level).change(rescheduled(task, true));
+      return;
+    }
+    const error = errorObject(ErrorCode.NodeLost, `Its node was lost ${task.losses} times`);
+    this.#parts.settlement.settle(task, TaskStatus.Failed, { error }, error.message.length);
+  }
+
+  /** A node that may have begun the task has it no more: it goes on with its next attempt. */
+  putBack(task: Task): void {
+    task.hasBegun = true;
+    this.handBack(task);
+  }
+
+  /** Two nodes run what there is to be one of: this one is told to give it up, and the task waits again. */
+  takeBack(task: Task): void {
+    this.abort(task);
+    this.putBack(task);
+  }
+
+  /** A node has not begun the task, and gives it back. */
+  handBack(task: Task): void {
+    const { life, scheduler, storages } = this.#parts;
+    if (task.level === undefined || storages.for(task.level).failure === undefined) {
+      scheduler.putBack(task);
+      return;
+    }
+    scheduler.unassign(task);
+    life.letGo(task);
+  }
+
+  /** The task has been running for longer than it may. */
+  overrun(task: Task): void {
+    const timeoutMs = task.options.timeoutMs ?? task.method.description?.timeoutMs;
+    const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
+    this.abort(task);
+    this.end(task, TaskStatus.Expired, { error }, 0);
+  }
+
+  /** Tells the node that has the task to give it up. */
+  abort({ node, attemptId }: Task): void {
+    if (node?.peer !== undefined) {
+      this.#parts.turn.send(node.peer, notification(Push.TaskAbort, { id: attemptId }));
+    }
+  }
+
+  #retriesOf({ options, method }: Task): number {
+    return options.retries ?? method.description?.retries ?? 0;
+  }
+
+  /** The handler wants to be run again: that is no failure, but it may not go on for ever. */
+  #rerun(task: Task, asked: ErrorObject): void {
+    const { options, method } = task;
+    const most = options.maxRetries ?? method.description?.maxRetries ?? defaultMaxRetries;
+    if (task.reruns < most) {
+      task.reruns++;
+      this.#runAgain(task, rerunDelay(asked.data));
+      return;
+    }
+    const message = `The task asked to be run again more than ${most} times: ${asked.message}`;
+    const error = errorObject(ErrorCode.TaskFailed, message, { name: "RetryError", message });
+    this.#parts.settlement.settle(task, TaskStatus.Failed, { error }, message.length);
+  }
+
+  #runAgain(task: Task, delayMs: number): void {
+    const { life, scheduler, turn } = this.#parts;
+    scheduler.unassign(task);
+    task.hasBegun = true;
+    life.reschedule(task, turn.now + delayMs);
+  }
+}
