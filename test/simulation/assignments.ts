@@ -42,6 +42,8 @@ export class Assignments {
   readonly #introductions = new Map<string, Introduction>();
   /** The connection that each node was welcomed on. */
   readonly #connections = new Map<string, number>();
+  /** Connections of nodes that have left: what the same message answers before may still be followed by a task. */
+  readonly #left = new Set<number>();
   readonly #lastHeard = new Map<number, number>();
 
   /** @param stalledMs after which silence the broker takes a node for lost */
@@ -88,8 +90,10 @@ export class Assignments {
     this.#lastHeard.set(connection, this.#now());
     const told = params as { readonly [name: string]: unknown } | undefined;
     if (method === undefined && typeof id === "string") this.#current.delete(id);
-    else if (method === BrokerMethod.NodeDisconnect) this.onLost(connection);
-    else if (method === BrokerMethod.NodeTaskStatus && told?.status === "QUEUED") {
+    else if (method === BrokerMethod.NodeDisconnect) {
+      this.#left.add(connection);
+      this.onLost(connection);
+    } else if (method === BrokerMethod.NodeTaskStatus && told?.status === "QUEUED") {
       this.#current.delete(told.task_id as string);
     } else if (method === BrokerMethod.NodeConnect) {
       const { node_id: nodeId, running } = told as { node_id: string; running: string[] };
@@ -122,7 +126,7 @@ export class Assignments {
   }
 
   #add(attemptId: string, assigned: Assigned, isAdopted: boolean): void {
-    this.#current.set(attemptId, assigned);
+    if (!this.#left.has(assigned.connection)) this.#current.set(attemptId, assigned);
     this.#observer.onAssigned(assigned, isAdopted);
   }
 }

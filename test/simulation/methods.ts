@@ -7,7 +7,11 @@ import type { SimulatedProcess, Simulator } from "./simulator.ts";
 export interface Bounds {
   /** How many of it run at once. */
   readonly concurrency?: number;
-  /** The same for all runs that `keyOf` gives one key. */
+  /** There is one, also of what nodes bring back late. */
+  readonly isOne?: boolean;
+  /** How many run at once of each group. */
+  readonly perGroup?: number;
+  /** How many run at once of each instance or batch, also of what nodes bring back late. */
   readonly perKey?: number;
   /** Begins within a time: of the method, or of each key. */
   readonly rate?: { readonly count: number; readonly perMs: number; readonly isPerKey: boolean };
@@ -27,7 +31,7 @@ export const methods: { readonly [name: string]: Method } = {
   limited: { options: { concurrency: 2 }, bounds: { concurrency: 2, isOrdered: true } },
   grouped: {
     options: { concurrency: 4, perGroup: { concurrency: 1 } },
-    bounds: { concurrency: 4, perKey: 1 },
+    bounds: { concurrency: 4, perGroup: 1 },
   },
   rated: {
     options: { rate: "4/s" },
@@ -38,8 +42,8 @@ export const methods: { readonly [name: string]: Method } = {
     bounds: { rate: { count: 2, perMs: 1_000, isPerKey: true } },
   },
   batched: { options: {}, bounds: { perKey: 1 } },
-  single: { options: { singleton: true }, bounds: { concurrency: 1 } },
-  inTurn: { options: { singleton: "queue" }, bounds: { concurrency: 1 } },
+  single: { options: { singleton: true }, bounds: { isOne: true } },
+  inTurn: { options: { singleton: "queue" }, bounds: { isOne: true } },
   singleBy: {
     options: { singleton: (_n: number, _ms: number, name: string) => name },
     bounds: { perKey: 1 },
@@ -99,6 +103,7 @@ export function serve(dispatcher: Dispatcher, host: Host): void {
       host.history.fail(`${method} ${n} began at ${began}, but was due at ${notBefore}`);
     }
     if (method === "again" && attempt <= ms) throw new RetryError({ delay: 10 * ms });
+    if (isTakingTurns(method) && n % 5 === 0 && attempt === 1) throw new RetryError({ delay: 50 });
     if (method === "restless") throw new RetryError({ delay: ms });
     if (ms > 0) await sleep(ms);
     const ran = { double: n * 2, began };
@@ -114,6 +119,11 @@ export function serve(dispatcher: Dispatcher, host: Host): void {
   }
   const batch = { max: mostGathered, waitMs: 5 };
   dispatcher.add("gathered", (calls: readonly [number, number][]) => gathered(calls, host, sleep), { batch });
+}
+
+/** Those of which some runs ask for another one, and let others go first meanwhile. */
+function isTakingTurns(method: string): boolean {
+  return method === "inTurn" || method === "inTurnBy" || method === "single" || method === "limited";
 }
 
 /** Each caller gets a result or an error of its own. */

@@ -27,6 +27,9 @@ export type OrderKind = (typeof orderKinds)[number];
 
 const delays = [0, 10, 50, 300, 1_000, 5_000];
 const shortRuns = [0, 0, 1, 15, 200];
+/** Some outlast the broker that assigned them. */
+const longRuns = [...shortRuns, 200, 2_500];
+const batchRuns = [0, 50, 300, 2_500];
 const names = ["a", "b", "c"];
 const priorities = [-2, 0, 0, 0, 1, 3];
 const stopped = "TaskStoppedError";
@@ -51,7 +54,7 @@ export class Orders {
   #make(kind: OrderKind, clients: Clients, n: number): Order {
     const simulator = this.#simulator;
     const name = simulator.pick(names);
-    const ms = simulator.pick(shortRuns);
+    const ms = simulator.pick(kind === "rated" || kind === "paced" ? shortRuns : longRuns);
     const priority = simulator.pick(priorities);
     const { calls, submits } = clients;
     /** Calls and submissions alike. */
@@ -115,7 +118,7 @@ export class Orders {
     const number = simulator.pick([1, 2, 3, 4]);
     const name = `batch ${number}`;
     const options: CallOptions = { batch: number > 1 ? name : true, priority, at: simulator.pick(delays) };
-    const params = [number, number * number * 20, name] as const;
+    const params = [number, batchRuns[number - 1], name] as const;
     const isCall = simulator.chance(0.3);
     const asked = (isCall ? calls : submits).$with(options).batched(...params);
     // What is waited for by asking hears of a disk that is full.

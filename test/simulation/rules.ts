@@ -98,9 +98,11 @@ export class Rules {
     const isOver = (count: number, most = Number.POSITIVE_INFINITY): boolean => count > most;
     const key = keyOf(params);
     // What a node brings back late runs in any case, whatever was begun meanwhile.
-    if (!isAdopted && isOver(others.length, bounds.concurrency)) this.#failLimit(assigned, others);
+    const most = bounds.isOne ? 1 : isAdopted ? undefined : bounds.concurrency;
+    if (isOver(others.length, most)) this.#failLimit(assigned, others);
     const kin = others.filter((other) => keyOf(other.params) === key);
-    if (isOver(kin.length, bounds.perKey)) this.#failLimit(assigned, kin);
+    if (isOver(kin.length, isAdopted ? bounds.perKey : (bounds.perKey ?? bounds.perGroup)))
+      this.#failLimit(assigned, kin);
     if (isAdopted) return;
     if (bounds.rate !== undefined) this.#onStart(method, key, bounds.rate);
     if (bounds.isOrdered) this.#checkFirst(method, taskId);

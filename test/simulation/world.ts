@@ -83,7 +83,7 @@ export class World {
     this.#startBroker();
     for (let i = 0; i < nodeCount; i++) this.#startNode();
     for (let i = 0; i < clientCount; i++) this.#startClient();
-    this.#schedule(() => this.#workload.work(this.#simulator.pick(this.#clients)), 60);
+    this.#schedule(() => this.#workload.work(this.#simulator.pick(this.#clients)), 66);
     this.#schedule(() => this.#doHarm(), 900);
     let steps = 0;
     while (this.#simulator.elapsed < faultsMs) {
