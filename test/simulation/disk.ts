@@ -11,6 +11,8 @@ import type { SimulatedProcess, Simulator } from "./simulator.ts";
 export interface DiskObserver {
   /** Before a change is made: what is there under its id. */
   onChange(change: StoreChange, before: StoredTask | undefined): void;
+  /** What the broker keeps beside tasks. */
+  onItem(kind: string, value: string): void;
 }
 
 export class Disk {
@@ -112,6 +114,7 @@ export class Disk {
     for (const change of changes) {
       const id = change.type === "add" ? change.task.id : "id" in change ? change.id : undefined;
       if (id !== undefined) this.#observer.onChange(change, this.get(id));
+      if (change.type === "save-item") this.#observer.onItem(change.kind, change.value);
       const result = this.tasks.commit([change]);
       known.push(...result.known);
       expireMore ||= result.expireMore;

@@ -19,11 +19,12 @@ function read(argv: readonly string[]): Options {
 
 try {
   const { from, to } = read(process.argv.slice(2));
-  const total = { steps: 0, submitted: 0, acknowledged: 0 };
+  const total = { steps: 0, submitted: 0, scheduled: 0, acknowledged: 0 };
   for (let seed = from; seed <= to; seed++) {
     const report = await new World(seed).run();
     total.steps += report.steps;
     total.submitted += report.submitted;
+    total.scheduled += report.scheduled;
     total.acknowledged += report.acknowledged;
     if (from === to) console.log(report);
     else if (seed % 100 === 0) console.log(`${seed} seeds, ${total.steps} steps, no promise broken`);

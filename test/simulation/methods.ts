@@ -53,6 +53,7 @@ export const methods: { readonly [name: string]: Method } = {
     bounds: { perKey: 1 },
   },
   shared: { options: { coalesce: true }, bounds: { perKey: 1 } },
+  tick: { options: {}, bounds: { perKey: 1 } },
   again: { options: {}, bounds: {} },
   restless: { options: {}, bounds: {} },
 };

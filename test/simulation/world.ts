@@ -9,6 +9,7 @@ import { serve } from "./methods.ts";
 import { Network } from "./network.ts";
 import { stalledMs } from "./rules.ts";
 import { SimulatedProcess, Simulator } from "./simulator.ts";
+import { scheduleCount, Timetable } from "./timetable.ts";
 import { type ClientPart, Workload } from "./workload.ts";
 
 const endpoint = "tcp://simulated:5555";
@@ -32,6 +33,8 @@ export interface Report {
   readonly seed: number;
   readonly steps: number;
   readonly submitted: number;
+  /** Runs that schedules made. */
+  readonly scheduled: number;
   readonly acknowledged: number;
   readonly outcomes: { readonly [kind: string]: number };
   readonly faults: { readonly [kind: string]: number };
@@ -50,6 +53,7 @@ export class World {
   #processes = 0;
   #isHealing = false;
   readonly #workload: Workload;
+  readonly #timetable: Timetable;
   readonly #faults: { [kind: string]: number } = {};
   /** Small bounds make a full queue. */
   readonly #isCrowded: boolean;
@@ -59,7 +63,13 @@ export class World {
     this.#simulator = new Simulator(seed);
     this.#history = new History(() => this.#simulator.now);
     this.#network = new Network(this.#simulator, this.#history);
-    this.#disk = new Disk(this.#simulator, this.#history);
+    this.#timetable = new Timetable(this.#simulator, (message) => this.#history.fail(message));
+    this.#disk = new Disk(this.#simulator, {
+      onChange: (change, before) => this.#history.onChange(change, before),
+      onItem: (kind, value) => {
+        if (kind === "schedule") this.#timetable.onStored(value);
+      },
+    });
     this.#history.watch(this.#disk);
     this.#isCrowded = this.#simulator.chance(0.2);
     this.#workload = new Workload(this.#simulator, this.#history, this.#simulator.chance(0.3));
@@ -84,6 +94,7 @@ export class World {
     for (let i = 0; i < nodeCount; i++) this.#startNode();
     for (let i = 0; i < clientCount; i++) this.#startClient();
     this.#schedule(() => this.#workload.work(this.#simulator.pick(this.#clients)), 66);
+    this.#schedule(() => void this.#timetable.keep(this.#simulator.pick(this.#clients).calls), 1_500);
     this.#schedule(() => this.#doHarm(), 900);
     let steps = 0;
     while (this.#simulator.elapsed < faultsMs) {
@@ -98,12 +109,14 @@ export class World {
     for (const what of this.#workload.open) this.#history.fail(`${what} came to no end`);
     this.#history.checkAcknowledged();
     this.#history.checkSettled();
+    this.#timetable.checkAtEnd(this.#simulator.now);
     this.#throwIfViolated();
     const { size: acknowledged } = this.#history.acknowledged;
     return {
       seed: this.#seed,
       steps,
       submitted: this.#workload.count,
+      scheduled: this.#timetable.runs,
       acknowledged,
       outcomes: this.#workload.outcomes,
       faults: this.#faults,
@@ -121,7 +134,8 @@ export class World {
   #check(step: number): void {
     const waiting = this.#broker?.instance.counts.assignable ?? 0;
     if (waiting > 0) this.#history.fail(`${waiting} methods have tasks that wait while a node has room`);
-    const most = crowd.maxTasks + crowd.maxStoredTasks;
+    // Schedules make their runs whatever else there is: one each.
+    const most = crowd.maxTasks + crowd.maxStoredTasks + scheduleCount;
     const { unsettled = 0 } = this.#broker?.instance.counts ?? {};
     if (this.#isCrowded && unsettled > most)
       this.#history.fail(`${unsettled} tasks are unsettled, of ${most}`);
