@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { World } from "./world.ts";
 
-const seeds = 500;
+const seeds = 300;
 
 it(`keeps its promises for ${seeds} seeds, whatever goes wrong`, async () => {
   for (let seed = 1; seed <= seeds; seed++) {
