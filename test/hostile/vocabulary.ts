@@ -28,6 +28,21 @@ const commands: { readonly [method: string]: readonly string[] } = {
   client_task_wait: ["task_id", "timeout_ms"],
   client_task_get: ["task_id"],
   client_task_stop: ["task_id"],
+  client_task_position: ["task_id"],
+  failed_list: ["method", "from", "to", "error", "after", "limit"],
+  failed_retry: ["task_id"],
+  failed_retry_all: ["method", "from", "to", "error", "after"],
+  schedule_set: [
+    ...["name", "method", "params", "every_ms", "from_start", "cron", "time_zone"],
+    ...["priority", "group", "missed"],
+  ],
+  schedule_remove: ["name"],
+  schedule_list: [],
+  schedule_pause: ["name"],
+  schedule_resume: ["name"],
+  schedule_run: ["name"],
+  limits_set: ["method", "concurrency", "rate", "per_group"],
+  limits_list: [],
   node_connect: ["node_id", "protocol", "token", "methods", "slots", "running"],
   node_heartbeat: ["node_id"],
   node_disconnect: ["node_id"],
@@ -78,9 +93,32 @@ const options = fc.record(
     timeout_ms: mostly(fc.integer({ min: 1, max: 50 })),
     expires_ms: mostly(fc.integer({ min: 1, max: 50 })),
     idempotency_key: mostly(fc.constantFrom("evil-key", "evil-key-2")),
+    at: mostly(fc.constantFrom(0, 1e12, ...absurdNumbers)),
+    delay_ms: mostly(fc.constantFrom(0, 1, 20, ...absurdNumbers)),
+    priority: mostly(fc.integer({ min: -101, max: 101 })),
+    group: mostly(fc.constantFrom("a", "b", ...absurdNames)),
+    batch: mostly(fc.constantFrom<unknown>(true, "evil", ...absurdNames)),
+    max_retries: mostly(fc.nat(3)),
     backoff: mostly(fc.record({ initial_ms: mostly(fc.nat(5)), max_ms: mostly(fc.nat(10)) })),
   },
   { requiredKeys: [] },
+);
+
+/** What a node says of a method. */
+const traits = fc.record(
+  {
+    name: fc.constantFrom("evil.a", "evil.b"),
+    concurrency: mostly(fc.constantFrom(1, 2)),
+    rate: mostly(fc.constantFrom("5/s", "1/day")),
+    per_group: mostly(fc.constantFrom({ concurrency: 1 }, { rate: "1/s" })),
+    singleton: mostly(
+      fc.record({ by: fc.constantFrom("method", "params"), mode: fc.constantFrom("stop", "queue") }),
+    ),
+    coalesce: mostly(fc.boolean()),
+    batch: mostly(fc.record({ max: fc.nat(5), wait_ms: fc.nat(5) })),
+    priority: mostly(fc.integer({ min: -101, max: 101 })),
+  },
+  { requiredKeys: ["name"] },
 );
 
 function mostly(plausible: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
@@ -102,12 +140,29 @@ function paramValues({ clientId, nodeId, callIds }: Stolen): {
     token: mostly(fc.constantFrom("guess", "secret")),
     method: mostly(methodNames),
     methods: mostly(
-      fc.array(fc.constantFrom<unknown>("evil.a", { name: "evil.b", params: ["x"] }), { maxLength: 3 }),
+      fc.array(fc.oneof(fc.constantFrom<unknown>("evil.a", { name: "evil.b", params: ["x"] }), traits), {
+        maxLength: 3,
+      }),
     ),
     params: mostly(
       fc.oneof(fc.array(junk, { maxLength: 2 }), fc.dictionary(fc.string(), junk, { maxKeys: 2 })),
     ),
     options: mostly(options),
+    name: mostly(fc.constantFrom("evil", "worse", ...absurdNames)),
+    every_ms: mostly(fc.constantFrom(1, 20, ...absurdNumbers)),
+    from_start: mostly(fc.boolean()),
+    cron: mostly(fc.constantFrom("* * * * * *", "0 3 * * *", "99 * * * *", "* * * * * * *", "@yearly", "L")),
+    time_zone: mostly(fc.constantFrom("UTC", "Europe/Berlin", "Nowhere", ...absurdNames)),
+    missed: mostly(fc.constantFrom("skip", "once", "all")),
+    priority: mostly(fc.integer({ min: -101, max: 101 })),
+    group: mostly(fc.constantFrom("a", ...absurdNames)),
+    concurrency: mostly(fc.constantFrom<unknown>(1, 2, null, ...absurdNumbers)),
+    rate: mostly(fc.constantFrom<unknown>("5/s", "1/day", "999999999/ms", null, "fast")),
+    per_group: mostly(fc.constantFrom<unknown>({ concurrency: 1 }, { rate: "1/s" }, {}, null)),
+    from: mostly(fc.constantFrom(0, ...absurdNumbers)),
+    to: mostly(fc.constantFrom(0, ...absurdNumbers)),
+    after: mostly(fc.constantFrom("memory/", "disk/", "memory/1:2", "disk/1.5:9", "disk/9", ...absurdNames)),
+    limit: mostly(fc.constantFrom(1, ...absurdNumbers)),
     running: mostly(fc.array(attempts, { maxLength: 3 })),
     slots: mostly(fc.constantFrom(0, 1, 100, ...absurdNumbers)),
     capacity: mostly(fc.constantFrom(0, 1, 100, ...absurdNumbers)),
@@ -134,9 +189,12 @@ export const requestIds: fc.Arbitrary<unknown> = fc.oneof(
 export function entries(stolen: Stolen): fc.Arbitrary<object> {
   const values = paramValues(stolen);
   const perCommand = Object.entries(commands).map(([name, names]) => {
-    const known = Object.fromEntries(names.map((each) => [each, values[each] ?? junk]));
+    const valuesOf = (each: string): fc.Arbitrary<unknown> =>
+      // Whoever may speak to the broker may limit any method: the honest one's are left alone.
+      name === "limits_set" && each === "method" ? mostly(fc.constantFrom("evil.a")) : (values[each] ?? junk);
+    const known = Object.fromEntries(names.map((each) => [each, valuesOf(each)]));
     const byName = fc.record(known, { requiredKeys: [] });
-    const byPosition = fc.tuple(...names.map((each) => values[each] ?? junk));
+    const byPosition = fc.tuple(...names.map(valuesOf));
     return request(fc.constant(`zerotask.broker.${name}`), fc.oneof(byName, byPosition));
   });
   const call = request(methodNames, values.params ?? junk);
