@@ -95,6 +95,7 @@ export function machine(config: MachineOptions = {}): Machine {
     wall: () => now,
     maxSchedules: 10,
     nextSlot,
+    instanceOf: (_method, params) => String(Object.values(params)[0]),
     random: () => 0.5,
     maxSessions: 100,
     announce: () => "tcp://announce",

@@ -81,7 +81,18 @@ describe("limits that a client sets", () => {
     after.node(100, [{ name: "add", concurrency: 3, rate: "1/min" }]);
     for (let i = 0; i < 5; i++) after.submit(`${i}`);
     expect(after.started()).toHaveLength(1);
-    expect(after.ask("limits_list", {})).toEqual([{ method: "add", concurrency: 1 }]);
+    expect(after.ask("limits_list", {})).toEqual([{ method: "add", concurrency: 1, rate: "1/min" }]);
+  });
+
+  it("leave what they don't mention to the method, and all of it once they are reset", () => {
+    const driven = setUp();
+    driven.node(100, [{ name: "add", concurrency: 3 }]);
+    driven.ask("limits_set", { method: "add", rate: "100/min" });
+    driven.broker.lost("worker");
+    driven.node(100, [{ name: "add", concurrency: 5 }]);
+    expect(driven.ask("limits_list", {})).toEqual([{ method: "add", concurrency: 5, rate: "100/min" }]);
+    expect(driven.ask("limits_set", { method: "add", concurrency: null })).not.toHaveProperty("concurrency");
+    expect(driven.ask("limits_reset", { method: "add" })).toEqual({ method: "add", concurrency: 5 });
   });
 
   it("begin with those of the method", () => {

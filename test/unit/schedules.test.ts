@@ -260,10 +260,40 @@ describe("a cron expression", () => {
     expect(driven.state()?.next_at).toBe(midnight + 3 * hour);
     jump = 0;
     goOn(1_000);
-    goOn(2 * hour);
+    // The slot that was run is not run again; the next one is.
+    goOn(hour);
     expect(driven.started()).toEqual([]);
     goOn(hour);
     expect(driven.started()).toHaveLength(1);
+  });
+
+  it("goes on when a clock that jumped ahead by a year goes back", () => {
+    let jump = 0;
+    let elapsed = 0;
+    const driven = setUp({ wall: () => midnight + elapsed + jump });
+    const goOn = (ms: number): void => {
+      elapsed += ms;
+      driven.after(ms);
+    };
+    driven.node();
+    driven.ask("schedule_set", { ...daily, cron: "0 * * * *" });
+    jump = 365 * 24 * hour;
+    goOn(1_000);
+    driven.finish(driven.started()[0] ?? "");
+    jump = 0;
+    goOn(1_000);
+    goOn(2 * hour);
+    expect(driven.started()).toHaveLength(1);
+  });
+
+  it("stands a time zone that is none any more", () => {
+    const before = setUp();
+    before.ask("schedule_set", daily);
+    const broken = (): number => {
+      throw new RangeError("no such zone");
+    };
+    const after = setUp({ stores: before.broker.stores, nextSlot: broken, startAt: midnight + 4 * hour });
+    expect(after.state()).toMatchObject({ runs: 1, next_at: null });
   });
 });
 
@@ -321,6 +351,9 @@ describe("schedules", () => {
     const [first = ""] = driven.started();
     driven.ask("schedule_remove", { name: "add" });
     driven.ask("schedule_set", every);
+    // Nor do runs of the old one and the new one overlap.
+    expect(driven.started()).toEqual([]);
+    driven.finish(first);
     const [second = ""] = driven.started();
     expect(second).not.toBe("");
     expect(second).not.toBe(first);
@@ -339,6 +372,75 @@ describe("schedules", () => {
     });
     driven.after(hour);
     expect(driven.started()).toHaveLength(1);
+  });
+
+  it("leave out what an interval would have run while it was paused", () => {
+    const driven = setUp();
+    driven.node();
+    driven.ask("schedule_set", { ...every, from_start: true, missed: "all" });
+    driven.finish(driven.started()[0] ?? "");
+    driven.ask("schedule_pause", { name: "add" });
+    driven.after(hour);
+    driven.ask("schedule_resume", { name: "add" });
+    expect(driven.started()).toEqual([]);
+    driven.after(5 * minute);
+    expect(driven.started()).toHaveLength(1);
+  });
+
+  it("make the run that was asked for while one went on, also when they are paused", () => {
+    const driven = setUp();
+    driven.node();
+    driven.ask("schedule_set", every);
+    driven.ask("schedule_pause", { name: "add" });
+    const second = driven.ask("schedule_run", { name: "add" });
+    driven.finish(driven.started()[0] ?? "");
+    expect(driven.started()).toEqual([`${second}#1`]);
+  });
+
+  it("make up for each slot of an interval, whatever was run by hand meanwhile", () => {
+    const driven = setUp();
+    driven.node();
+    driven.ask("schedule_set", { ...every, from_start: true, missed: "all" });
+    driven.finish(driven.started()[0] ?? "");
+    driven.after(minute);
+    driven.ask("schedule_run", { name: "add" });
+    driven.finish(driven.started()[0] ?? "");
+    driven.after(4 * minute);
+    expect(driven.started()).toHaveLength(1);
+  });
+
+  it("wait for another interval after a run that took longer, where missed ones are left out", () => {
+    const driven = setUp();
+    driven.node();
+    driven.ask("schedule_set", { ...every, from_start: true, missed: "skip" });
+    driven.after(7 * minute);
+    driven.finish(driven.started()[0] ?? "");
+    expect(driven.started()).toEqual([]);
+    driven.after(5 * minute);
+    expect(driven.started()).toHaveLength(1);
+  });
+
+  it("tell when a run began, and not when it was made; and when the next one comes, if that is known", () => {
+    const driven = setUp();
+    driven.ask("schedule_set", every);
+    expect(driven.state()).toMatchObject({ running: true, last_start: null, next_at: null });
+    driven.after(minute);
+    driven.node();
+    expect(driven.state()).toMatchObject({ running: true, last_start: midnight + minute, next_at: null });
+  });
+
+  it("refuse params that are too long", () => {
+    const driven = setUp();
+    const params = ["x".repeat(70_000)];
+    expect(driven.ask("schedule_set", { ...every, params })).toMatchObject({ code: -32061 });
+  });
+
+  it("know the same params in another order", () => {
+    const driven = setUp();
+    driven.ask("schedule_set", { ...every, params: [{ a: 1, b: { c: 2, d: 3 } }] });
+    expect(driven.ask("schedule_set", { ...every, params: [{ b: { d: 3, c: 2 }, a: 1 }] })).toMatchObject({
+      runs: 1,
+    });
   });
 
   it("stay paused across a restart", () => {

@@ -72,6 +72,7 @@ export class Broker {
       hasDisk: store.durability === "disk",
       wall: runtime.wall,
       nextSlot,
+      instanceOf: (method, params) => dispatcher.instanceOf(method, params),
       random: runtime.random,
       newId: runtime.id,
       newToken: runtime.token,

@@ -11,7 +11,7 @@ export { type Logger, silentLogger } from "./logger.ts";
 export * from "./options.ts";
 export { type Decoded, decode, describe, type Entry, invalidRequest, refuse } from "./protocol/decode.ts";
 export { ErrorCode } from "./protocol/error-codes.ts";
-export { isLongerThan } from "./protocol/json.ts";
+export { canonicalJson, isLongerThan } from "./protocol/json.ts";
 export { defaultLimits, type MessageLimits } from "./protocol/limits.ts";
 export * from "./protocol/messages.ts";
 export * from "./protocol/method-options.ts";

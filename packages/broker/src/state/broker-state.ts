@@ -320,6 +320,7 @@ export class BrokerState {
     this.#nextSweep = now + heartbeatMs;
     this.#pingNodes();
     this.#parts.schedules.look();
+    this.#parts.admission.naming.sweep();
     for (const node of this.#parts.sessions.nodes.values()) {
       const patience = node.token === undefined ? leaseMs : stalledMs;
       if (node.lastSeen + patience <= now) this.#nodeCommands.lose(node);

@@ -1,5 +1,5 @@
 // What the state machine is told once: bounds and times, and where ids come from.
-import type { MessageLimits, MethodDescription } from "zerotask-core";
+import type { MessageLimits, MethodDescription, Params } from "zerotask-core";
 import type { LoadBounds } from "./load.ts";
 
 export interface BrokerConfig extends LoadBounds {
@@ -50,6 +50,8 @@ export interface BrokerConfig extends LoadBounds {
   readonly nextSlot: (cron: string, timeZone: string, after: number) => number | undefined;
   /** What the clock on the wall says: milliseconds since the epoch, which may jump. */
   readonly wall: () => number;
+  /** Names the instance of a singleton that the params of a `broker.*` task are of. @throws Error */
+  readonly instanceOf: (method: string, params: Params) => string;
   /** A random number from 0 to 1. */
   readonly random: () => number;
   /** A new random id. */

@@ -57,7 +57,11 @@ export function assemble(config: BrokerConfig): BrokerParts {
   const waiters = new Waiters(deadlines, config.maxWaiters);
   const { wall } = config;
   const { local } = sessions;
-  const methods = new MethodTable(turn, deadlines, { local, maxGroups: config.maxGroups });
+  const methods = new MethodTable(turn, deadlines, {
+    local,
+    maxGroups: config.maxGroups,
+    describeHere: (name) => config.brokerTasks().find((description) => description.name === name),
+  });
   const patience = new Patience(turn, deadlines, config.graceMs);
   const scheduler = new Scheduler(turn, methods, patience, config.heartbeatMs, {
     onTaken: (lane) => backlog.refill(lane),
@@ -74,7 +78,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
     },
   });
   const shared = new SharedRuns(turn, tasks, scheduler, () => life.nextNumber());
-  const admission: Admission = new Admission(turn, shared, {
+  const admission: Admission = new Admission(turn, shared, config.instanceOf, {
     enqueue: (task) => life.enqueue(task),
     takeOut: (task) => scheduler.takeOut(task),
     takeBack: (task) => runs.takeBack(task),
@@ -89,7 +93,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
     ...more,
     retention: config,
     handlers: {
-      onLeft: (task) => admission.leave(task),
+      onLeft: (task) => admission.leave(task, true),
       onSharedEnd: (run, status, outcome, bytes) => {
         for (const task of shared.end(run)) runs.end(task, status, outcome, bytes);
       },

@@ -20,6 +20,17 @@ export function isDeeperThan(value: unknown, limit: number): boolean {
   return false;
 }
 
+/** JSON in which equal values have equal texts: the members of objects are in the order of their names. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_name, item: unknown) => {
+    if (typeof item !== "object" || item === null || Array.isArray(item)) return item;
+    const names = Object.keys(item);
+    if (names.length < 2) return item;
+    const entries = names.sort().map((name) => [name, item[name as keyof typeof item]]);
+    return Object.fromEntries(entries);
+  });
+}
+
 /** Whether `text` has more than `most` bytes as UTF-8. A UTF-16 unit has at most three: only what may be too long is measured. */
 export function isLongerThan(text: string, most: number): boolean {
   return text.length * 3 > most && Buffer.byteLength(text) > most;

@@ -23,6 +23,7 @@ export const BrokerMethod = {
   ScheduleResume: "zerotask.broker.schedule_resume",
   ScheduleRun: "zerotask.broker.schedule_run",
   LimitsSet: "zerotask.broker.limits_set",
+  LimitsReset: "zerotask.broker.limits_reset",
   LimitsList: "zerotask.broker.limits_list",
   NodeConnect: "zerotask.broker.node_connect",
   NodeHeartbeat: "zerotask.broker.node_heartbeat",

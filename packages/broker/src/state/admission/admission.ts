@@ -1,11 +1,11 @@
 // Which of the tasks that are due may wait for a node: of what there is one at a time, and of equal ones, one does.
-import { ErrorCode, type ErrorObject, errorObject, isBrokerTask, TaskStatus } from "zerotask-core";
+import { ErrorCode, type ErrorObject, errorObject, TaskStatus } from "zerotask-core";
 import type { MethodQueue } from "../order/method-queue.ts";
 import type { NodeSession } from "../peers/node-session.ts";
 import type { Task } from "../tasks/task.ts";
 import type { Turn } from "../turn.ts";
 import { Instances } from "./instances.ts";
-import { Naming } from "./naming.ts";
+import { type NameHere, Naming } from "./naming.ts";
 import type { SharedRuns } from "./shared-runs.ts";
 
 export interface AdmissionHandlers {
@@ -25,14 +25,13 @@ export interface AdmissionHandlers {
   onParked(task: Task): void;
 }
 
-/** Begins the names of singletons; those of batches begin otherwise. */
-const singletonPrefix = "one:";
-
 export class Admission {
   readonly naming: Naming;
   readonly #shared: SharedRuns;
   readonly #handlers: AdmissionHandlers;
-  readonly #instances = new Instances();
+  /** Batches and schedules; and singletons. A task may be of one of each, and waits for the first before the second. */
+  readonly #instances = new Instances(({ instance }) => instance);
+  readonly #singletons = new Instances(({ singleton }) => singleton);
   /** Those whose turn it has become. */
   readonly #next: Task[] = [];
   #isGoingOn = false;
@@ -41,10 +40,10 @@ export class Admission {
   /** Those of them that nobody was asked about yet. */
   #unasked: Task[] = [];
 
-  constructor(turn: Turn, shared: SharedRuns, handlers: AdmissionHandlers) {
+  constructor(turn: Turn, shared: SharedRuns, nameHere: NameHere, handlers: AdmissionHandlers) {
     this.#shared = shared;
     this.#handlers = handlers;
-    this.naming = new Naming(turn, (task, name, error) => this.#onNamed(task, name, error));
+    this.naming = new Naming(turn, nameHere, (task, name, error) => this.#onNamed(task, name, error));
   }
 
   /** Whether the task may wait for a node now. If not, it was taken care of, and comes again if need be. */
@@ -52,14 +51,10 @@ export class Admission {
     if (task.members !== undefined) return true;
     const { singleton, coalesce } = task.method.description ?? {};
     if (this.#needsName(task)) return !this.#name(task);
-    if (!this.#instances.enter(task)) {
-      const isSingleton = task.instance?.startsWith(singletonPrefix) === true;
-      if (isSingleton && singleton?.mode !== "queue")
-        this.#handlers.end(task, TaskStatus.Stopped, taken(task));
-      else {
-        this.#instances.wait(task);
-        this.#handlers.onParked(task);
-      }
+    if (!this.#instances.enter(task)) return this.#park(task, this.#instances);
+    if (!this.#singletons.enter(task)) {
+      if (singleton?.mode === "queue") return this.#park(task, this.#singletons);
+      this.#handlers.end(task, TaskStatus.Stopped, taken(task));
       return false;
     }
     if (coalesce !== true || task.method.nodes.size === 0) return true;
@@ -70,12 +65,18 @@ export class Admission {
 
   /** A node brought the task back, and runs it. @returns false where another one of its instance runs already */
   adopt(task: Task): boolean {
-    if (!this.#needsName(task)) return this.#takeTurn(task);
+    if (!this.#needsName(task)) return this.#takeTurns(task);
+    this.keep(task);
+    return true;
+  }
+
+  /** A node goes on with a task on another connection. */
+  keep(task: Task): void {
+    if (!this.#needsName(task)) return;
     // Whichever it is, nothing of its method begins until that is known.
+    if (!this.#unnamed.has(task)) task.method.unnamed++;
     this.#unnamed.add(task);
     this.#unasked.push(task);
-    task.method.unnamed++;
-    return true;
   }
 
   /** The nodes that brought tasks back can be asked now. */
@@ -85,21 +86,24 @@ export class Admission {
     for (const task of unasked) if (!this.naming.ask(task)) this.#onNamed(task, undefined, undefined);
   }
 
-  /** The task is settled, or waits elsewhere: what waited for it goes on. */
-  leave(task: Task): void {
+  /**
+   * The task is settled, or waits elsewhere: what waited for it goes on.
+   * @param isGone it will not come back, as this object
+   */
+  leave(task: Task, isGone: boolean): void {
     if (task.shared !== undefined) {
       const empty = this.#shared.leave(task);
       if (empty !== undefined) this.#handlers.stop(empty);
     }
-    const next = this.#instances.leave(task);
+    const next = [this.#instances.leave(task, isGone), this.#singletons.leave(task, isGone)];
     // It may have been waiting for its name.
     task.lane.unpark(task);
-    if (next !== undefined) this.#goOn(next);
+    for (const other of next) if (other !== undefined) this.#goOn(other);
   }
 
   /** A node that asks for its tasks wants this one. @returns whether it is its turn, which it then has */
   claim(task: Task): boolean {
-    return this.#instances.enter(task);
+    return this.#instances.enter(task) && this.#singletons.enter(task);
   }
 
   /** The node is gone, and names nothing more. */
@@ -111,38 +115,47 @@ export class Admission {
   #needsName(task: Task): boolean {
     const { method } = task;
     const { singleton } = method.description ?? {};
-    if (singleton === undefined || task.instance !== undefined) return false;
+    if (singleton === undefined || task.members !== undefined || task.singleton !== undefined) return false;
     if (singleton.by === "params") return true;
-    task.instance = `${singletonPrefix}${method.name}`;
+    task.singleton = method.name;
     return false;
   }
 
   /** What runs already comes before what has not begun. @returns false where another one runs, too */
-  #takeTurn(task: Task): boolean {
-    return this.#instances.takeOver(task, (before) => {
+  #takeTurns(task: Task): boolean {
+    const displace = (before: Task): void => {
       this.#handlers.takeOut(before);
       const empty = this.#shared.leave(before);
       if (empty !== undefined) this.#handlers.stop(empty);
       this.#handlers.enqueue(before);
-    });
+    };
+    return this.#instances.takeOver(task, displace) && this.#singletons.takeOver(task, displace);
   }
 
   #onAdoptedNamed(task: Task, name: string | undefined): void {
     const { method } = task;
     method.unnamed--;
-    if (name !== undefined && task.node !== undefined && task.instance === undefined) {
-      task.instance = instanceOf(task, name);
-      if (!this.#takeTurn(task)) this.#handlers.takeBack(task);
+    if (name !== undefined && task.node !== undefined && task.singleton === undefined) {
+      task.singleton = instanceOf(task, name);
+      if (!this.#takeTurns(task)) this.#handlers.takeBack(task);
     }
     if (method.unnamed === 0) this.#handlers.onOpened(method);
   }
 
   /** @returns whether the task waits for its name; where nobody can tell it, it waits for a node */
   #name(task: Task): boolean {
-    if (isBrokerTask(task.method.name) || !this.naming.ask(task)) return false;
     task.lane.park(task);
     this.#handlers.onParked(task);
-    return true;
+    if (this.naming.ask(task)) return true;
+    task.lane.unpark(task);
+    return false;
+  }
+
+  /** The task waits for its turn. */
+  #park(task: Task, turns: Instances): false {
+    turns.wait(task);
+    this.#handlers.onParked(task);
+    return false;
   }
 
   #onNamed(task: Task, name: string | undefined, error: ErrorObject | undefined): void {
@@ -156,7 +169,7 @@ export class Admission {
       this.#handlers.end(task, TaskStatus.Failed, error);
       return;
     }
-    if (name !== undefined) task.instance = instanceOf(task, name);
+    if (name !== undefined) task.singleton = instanceOf(task, name);
     this.#handlers.enqueue(task);
   }
 
@@ -176,7 +189,7 @@ export class Admission {
 }
 
 function instanceOf({ method }: Task, name: string): string {
-  return `${singletonPrefix}${method.name}:${name}`;
+  return `${method.name}:${name}`;
 }
 
 function taken({ method }: Task): ErrorObject {

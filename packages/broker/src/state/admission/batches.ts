@@ -1,5 +1,6 @@
 // Batches: of what was submitted under one name, one task waits, and one more may run meanwhile.
-import { ErrorCode, type ErrorObject, errorObject } from "zerotask-core";
+import { canonicalJson, ErrorCode, type ErrorObject, errorObject } from "zerotask-core";
+import { busy } from "../commands/command.ts";
 import type { Backlog } from "../storage/backlog.ts";
 import type { StoredTask } from "../storage/stored-task.ts";
 import type { Submission } from "../tasks/submissions.ts";
@@ -22,6 +23,8 @@ export type Joined =
   | { readonly type: "known"; readonly stored: StoredTask }
   | { readonly type: "error"; readonly error: ErrorObject };
 
+/** Submissions of all batches of which it is not known yet what becomes of them. */
+const maxWaiting = 100_000;
 /** Names made of params are no longer than about this. */
 const maxNameLength = 200;
 
@@ -29,6 +32,7 @@ export class Batches {
   readonly #parts: BatchParts;
   /** Submissions of a batch that wait until it is known what became of the one before. */
   readonly #queues = new Map<string, (() => void)[]>();
+  #waiting = 0;
 
   constructor(parts: BatchParts) {
     this.#parts = parts;
@@ -38,10 +42,13 @@ export class Batches {
    * Finds out whether a submission is a task of its own. One after the other for each batch, and not before it is
    * known what nodes were running before a restart.
    * @param then has to make the new task at once, if that is what is to be done
+   * @throws Refusal when too many wait to be found out about
    */
-  join(submission: Submission, instance: string, due: Due, then: (joined: Joined) => void): void {
+  join(submission: Submission, instance: string, wanted: Wanted, then: (joined: Joined) => void): void {
+    if (this.#waiting >= maxWaiting) throw busy("submissions to batches", maxWaiting);
+    this.#waiting++;
     const queue = this.#queues.get(instance);
-    const ask = (): void => this.#ask(submission, instance, due, then);
+    const ask = (): void => this.#ask(submission, instance, wanted, then);
     if (queue !== undefined) {
       queue.push(ask);
       return;
@@ -50,13 +57,14 @@ export class Batches {
     this.#parts.backlog.whenKnown(ask);
   }
 
-  #ask(submission: Submission, instance: string, due: Due, then: (joined: Joined) => void): void {
+  #ask(submission: Submission, instance: string, wanted: Wanted, then: (joined: Joined) => void): void {
     this.#parts.life.takeInstance(instance, (known, failure) => {
       try {
         then(
-          failure === undefined ? this.#decide(submission, known, due) : { type: "error", error: failure },
+          failure === undefined ? this.#decide(submission, known, wanted) : { type: "error", error: failure },
         );
       } finally {
+        this.#waiting--;
         this.#goOn(instance);
       }
     });
@@ -68,7 +76,7 @@ export class Batches {
     else next();
   }
 
-  #decide(submission: Submission, known: readonly StoredTask[], due: Due): Joined {
+  #decide(submission: Submission, known: readonly StoredTask[], wanted: Wanted): Joined {
     const open: Task[] = [];
     for (const stored of known) {
       if (stored.id === submission.id) return { type: "known", stored };
@@ -76,9 +84,9 @@ export class Batches {
       if (task !== undefined && task.settled === undefined) open.push(task);
     }
     const { method, params } = submission;
-    const text = JSON.stringify(params ?? []);
+    const text = canonicalJson(params ?? []);
     const other = open.find(
-      (task) => task.method.name !== method || JSON.stringify(task.params ?? []) !== text,
+      (task) => task.method.name !== method || canonicalJson(task.params ?? []) !== text,
     );
     if (other !== undefined) {
       const message = `The batch is already one of ${other.method.name}, or with other params`;
@@ -86,8 +94,8 @@ export class Batches {
     }
     const waiting = open.find((task) => (task.shared ?? task).node === undefined);
     if (waiting === undefined) return { type: "new" };
-    const dueAt = Math.min(waiting.dueAt, due.dueAt);
-    const priority = Math.max(waiting.priority, due.priority);
+    const dueAt = Math.min(waiting.dueAt, wanted.dueAt);
+    const priority = Math.max(waiting.priority, wanted.priority);
     // A run that an earlier run of the broker may have begun is none after this submission: it counts no more.
     const mayHaveBegun = waiting.mayRunElsewhere && waiting.dueAt <= this.#parts.turn.now;
     if (mayHaveBegun || dueAt < waiting.dueAt || priority > waiting.priority) {
@@ -100,8 +108,8 @@ export class Batches {
   }
 }
 
-/** What was asked for by a submission. */
-export interface Due {
+/** When, and how urgently, a submission wants to be run. */
+export interface Wanted {
   readonly dueAt: number;
   readonly priority: number;
 }
@@ -111,7 +119,7 @@ export function batchOf({ method, params, options }: Submission): string | undef
   const { batch } = options;
   if (batch === undefined) return undefined;
   if (typeof batch === "string") return `batch:${batch}`;
-  const text = `${method}:${JSON.stringify(params ?? [])}`;
+  const text = `${method}:${canonicalJson(params ?? [])}`;
   if (text.length <= maxNameLength) return `batches:${text}`;
   // Should two of these be the same, their params tell that they are not, and the second is refused.
   return `batches:${text.slice(0, maxNameLength)}:${text.length}:${hashOf(text)}`;

@@ -11,10 +11,17 @@ interface Turns {
 
 export class Instances {
   readonly #turns = new Map<string, Turns>();
+  readonly #keyOf: (task: Task) => string | undefined;
+  readonly #waiting = new Set<Task>();
+
+  /** @param keyOf what a task is an instance of, which must not change while it has, or waits for, its turn */
+  constructor(keyOf: (task: Task) => string | undefined) {
+    this.#keyOf = keyOf;
+  }
 
   /** Whether it is this task's turn, or nobody's: then it is its from now on. */
   enter(task: Task): boolean {
-    const { instance } = task;
+    const instance = this.#keyOf(task);
     if (instance === undefined) return true;
     const turns = this.#turns.get(instance);
     if (turns === undefined) this.#turns.set(instance, { active: task, waiting: undefined });
@@ -26,8 +33,9 @@ export class Instances {
    * @returns false where that one runs, too
    */
   takeOver(task: Task, displace: (before: Task) => void): boolean {
-    if (this.enter(task) || task.instance === undefined) return true;
-    const turns = this.#turns.get(task.instance);
+    const instance = this.#keyOf(task);
+    if (this.enter(task) || instance === undefined) return true;
+    const turns = this.#turns.get(instance);
     if (turns === undefined || (turns.active.shared ?? turns.active).node !== undefined) return false;
     const before = turns.active;
     turns.active = task;
@@ -37,24 +45,31 @@ export class Instances {
 
   /** The task waits for its turn. */
   wait(task: Task): void {
-    const turns = task.instance === undefined ? undefined : this.#turns.get(task.instance);
+    const instance = this.#keyOf(task);
+    const turns = instance === undefined ? undefined : this.#turns.get(instance);
     if (turns === undefined) return;
     task.lane.park(task);
-    turns.waiting ??= new OrderedQueue<Task>(isBefore, ({ isParked }) => isParked);
+    this.#waiting.add(task);
+    turns.waiting ??= new OrderedQueue<Task>(isBefore, (other) => this.#waiting.has(other));
     turns.waiting.add(task);
   }
 
-  /** The task neither waits nor runs any more. @returns whose turn it is now, if it was this one's */
-  leave(task: Task): Task | undefined {
-    const { instance } = task;
+  /**
+   * The task neither waits nor runs any more.
+   * @param isGone it will not come back, as this object
+   * @returns whose turn it is now, if it was this one's
+   */
+  leave(task: Task, isGone: boolean): Task | undefined {
+    const instance = this.#keyOf(task);
     const turns = instance === undefined ? undefined : this.#turns.get(instance);
     if (instance === undefined || turns === undefined) return undefined;
     if (turns.active !== task) {
-      if (!task.isParked) return undefined;
-      // One that may come back must not stand there twice.
-      if (task.settled === undefined) turns.waiting?.delete(task);
+      if (!this.#waiting.has(task)) return undefined;
       task.lane.unpark(task);
-      if (task.settled !== undefined) turns.waiting?.drop();
+      // One that may come back must not stand there twice.
+      if (!isGone) turns.waiting?.delete(task);
+      this.#waiting.delete(task);
+      if (isGone) turns.waiting?.drop();
       return undefined;
     }
     const next = turns.waiting?.shift();
@@ -62,6 +77,7 @@ export class Instances {
       this.#turns.delete(instance);
       return undefined;
     }
+    this.#waiting.delete(next);
     next.lane.unpark(next);
     turns.active = next;
     return next;

@@ -1,5 +1,5 @@
 // Tasks with equal params that wait or run at the same time are one run, whose outcome all of them get.
-import { TaskStatus } from "zerotask-core";
+import { canonicalJson, TaskStatus } from "zerotask-core";
 import { isBefore } from "../order/order.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import { nobody } from "../peers/addressee.ts";
@@ -19,7 +19,6 @@ export class SharedRuns {
   readonly #scheduler: Scheduler;
   readonly #nextNumber: () => number;
   readonly #open = new Map<string, Task>();
-  readonly #keys = new Map<Task, string>();
 
   constructor(turn: Turn, tasks: TaskTable, scheduler: Scheduler, nextNumber: () => number) {
     this.#turn = turn;
@@ -30,7 +29,9 @@ export class SharedRuns {
 
   /** The task takes part in the run that is open for its params, or begins one. */
   join(task: Task): void {
-    const key = JSON.stringify([task.method.name, task.params ?? []]);
+    // What has another bound, or waits in another group's turn, would wait or end with the first one.
+    const { lane, options, params } = task;
+    const key = canonicalJson([lane.method.name, lane.group, options.timeoutMs ?? null, params ?? []]);
     const open = this.#open.get(key);
     const run = open ?? this.#begin(task, key);
     task.shared = run;
@@ -61,9 +62,7 @@ export class SharedRuns {
 
   /** The run has ended. @returns those who took part, each on its own again */
   end(run: Task): Task[] {
-    const key = this.#keys.get(run);
-    if (key !== undefined) this.#open.delete(key);
-    this.#keys.delete(run);
+    if (run.instance !== undefined) this.#open.delete(run.instance);
     const members = [...(run.members ?? [])];
     for (const task of members) {
       this.leave(task);
@@ -91,7 +90,8 @@ export class SharedRuns {
         dueAt: first.dueAt,
         expiresAt: undefined,
         priority: first.priority,
-        instance: undefined,
+        // Nothing else looks at that of a shared run.
+        instance: key,
       },
       first.lane,
       number,
@@ -101,7 +101,6 @@ export class SharedRuns {
     first.lane.unsettled++;
     this.#tasks.add(run);
     this.#open.set(key, run);
-    this.#keys.set(run, key);
     return run;
   }
 }

@@ -1,13 +1,6 @@
 // What clients set and ask about limits. What they set outlives the broker, and what nodes say of their methods.
-import {
-  BrokerMethod,
-  ErrorCode,
-  isReservedMethod,
-  limitsTable,
-  type MethodLimits,
-  OptionError,
-  respond,
-} from "zerotask-core";
+import { BrokerMethod, ErrorCode, isReservedMethod, limitsTable, OptionError, respond } from "zerotask-core";
+import type { LimitOverrides } from "../order/limits.ts";
 import type { MethodTable } from "../order/method-table.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -22,6 +15,7 @@ export interface LimitCommandParts {
 }
 
 const kind = "limits";
+const limitNames = { concurrency: "concurrency", rate: "rate", per_group: "perGroup" };
 const maxMethodLength = 1_000;
 /** Methods whose limits were set. */
 const maxLimited = 10_000;
@@ -37,7 +31,7 @@ export class LimitCommands {
   load(storage: Storage, { items }: StoreSummary): void {
     if (storage !== this.#parts.storages.best) return;
     for (const item of items) {
-      if (item.kind === kind) this.#parts.methods.setLimits(item.name, JSON.parse(item.value));
+      if (item.kind === kind) this.#parts.methods.override(item.name, JSON.parse(item.value));
     }
   }
 
@@ -48,6 +42,11 @@ export class LimitCommands {
         BrokerMethod.LimitsSet,
         ["method", "concurrency", "rate", "per_group"],
         (command, read) => this.#set(command, read),
+      ],
+      [
+        BrokerMethod.LimitsReset,
+        ["method"],
+        (command, read) => this.#override(command, readMethod(read), {}),
       ],
       [BrokerMethod.LimitsList, [], () => ({ result: this.#list() })],
     ];
@@ -60,19 +59,29 @@ export class LimitCommands {
     }));
   }
 
-  #set({ addressee, requestId }: Command, read: ParamReader): undefined {
-    const { methods, scheduler, storages } = this.#parts;
+  #set(command: Command, read: ParamReader): undefined {
+    const { methods } = this.#parts;
     const name = readMethod(read);
-    if (methods.limitedCount >= maxLimited && !methods.hasOwnLimits(name)) {
+    const before = methods.overridesOf(name);
+    if (methods.overriddenCount >= maxLimited && Object.keys(before).length === 0) {
       throw busy("methods with limits", maxLimited);
     }
-    const limits = changed(methods.limitsOf(name), read);
-    methods.setLimits(name, limits);
+    return this.#override(command, name, changed(before, read));
+  }
+
+  #override({ addressee, requestId }: Command, name: string, overrides: LimitOverrides): undefined {
+    const { methods, scheduler, storages } = this.#parts;
+    methods.override(name, overrides);
     const method = methods.find(name);
     if (method !== undefined) scheduler.offerRoomTo(method);
-    storages.best.change({ type: "save-item", kind, name, value: JSON.stringify(limits) });
+    const isNone = Object.keys(overrides).length === 0;
+    storages.best.change(
+      isNone
+        ? { type: "remove-item", kind, name }
+        : { type: "save-item", kind, name, value: JSON.stringify(overrides) },
+    );
     storages.best.whenStored((failure) => {
-      const result = { method: name, ...limitsTable.toWire(limits) };
+      const result = { method: name, ...limitsTable.toWire(methods.limitsOf(name)) };
       addressee.deliver(respond(requestId, failure === undefined ? { result } : { error: failure }));
     });
     return undefined;
@@ -86,16 +95,17 @@ function readMethod(read: ParamReader): string {
   throw new Refusal(ErrorCode.InvalidParams, `Expected \`method\` to be ${expected}, got ${method}`);
 }
 
-/** What was given replaces what was there; `null` lifts it. */
-function changed(before: MethodLimits, read: ParamReader): MethodLimits {
-  const wire: { [name: string]: unknown } = { ...limitsTable.toWire(before) };
-  for (const name of ["concurrency", "rate", "per_group"]) {
-    const value = read.value(name);
-    if (value === null) delete wire[name];
-    else if (value !== undefined) wire[name] = value;
+/** What was given replaces what was there; `null` lifts a limit, whatever the method says. */
+function changed(before: LimitOverrides, read: ParamReader): LimitOverrides {
+  const wire: { [name: string]: unknown } = {};
+  const lifted: { [name: string]: null } = {};
+  for (const [wireName, name] of Object.entries(limitNames)) {
+    const value = read.value(wireName);
+    if (value === null) lifted[name] = null;
+    else if (value !== undefined) wire[wireName] = value;
   }
   try {
-    return limitsTable.fromWire(wire);
+    return { ...before, ...limitsTable.fromWire(wire), ...lifted };
   } catch (error) {
     if (error instanceof OptionError) throw new Refusal(ErrorCode.InvalidParams, error.message);
     throw error;

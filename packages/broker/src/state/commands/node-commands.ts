@@ -117,7 +117,13 @@ export class NodeCommands {
 
   #give(task: Task, node: NodeSession): Outcome {
     const { admission, scheduler } = this.#parts;
-    if (!isFree(task) || !scheduler.mayBegin(task) || !admission.claim(task)) return { result: null };
+    if (
+      task.dueAt > this.#parts.turn.now ||
+      !isFree(task) ||
+      !scheduler.mayBegin(task) ||
+      !admission.claim(task)
+    )
+      return { result: null };
     scheduler.claim(task, node);
     return { result: { method: task.method.name, params: task.params ?? [], id: task.id } };
   }

@@ -39,7 +39,7 @@ export class ScheduleCommands {
       (change: (name: string) => unknown): CommandHandler =>
       (command, read) =>
         this.#answer(command, change(nameOf(read)));
-    const told = (schedule: Schedule): object => schedule.describe(schedules.nextAt(schedule));
+    const told = (schedule: Schedule): object => schedules.describe(schedule);
     return [
       [
         BrokerMethod.ScheduleSet,

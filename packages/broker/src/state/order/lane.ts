@@ -22,6 +22,8 @@ export class Lane {
   unsettled = 0;
   /** Those of them that are being stored, and will then wait here. */
   arriving = 0;
+  /** Those of them that are stored, and wait for a node. */
+  #storedWaiting = 0;
   /** Whether it stands in line with the other groups of its method. */
   isInLine = false;
   // Groups come and go with each task that runs at once: most need none of these.
@@ -48,6 +50,15 @@ export class Lane {
   /** How many tasks in memory have still to come to a node. */
   get held(): number {
     return this.length + this.arriving + (this.#parked?.size ?? 0);
+  }
+
+  /** How many stored tasks are held for this group that could come to a node: the window. */
+  get window(): number {
+    return this.#storedWaiting + this.arriving;
+  }
+
+  get parkedCount(): number {
+    return this.#parked?.size ?? 0;
   }
 
   /** Those that wait for something else than a node: another task's end, or their instance's name. */
@@ -91,33 +102,42 @@ export class Lane {
 
   /** Whether a store has a task that comes before all that wait here. */
   get isOvertaken(): boolean {
-    const { memory, disk } = this.behind;
+    if (this.#behind === undefined) return false;
+    const { memory, disk } = this.#behind;
     const first = this.head;
     return first !== undefined && Math.min(memory.rank, disk.rank) < first.rank;
   }
 
   add(task: Task): void {
     task.inQueue = true;
+    if (task.level !== undefined) this.#storedWaiting++;
     this.#waiting ??= new OrderedQueue<Task>(isBefore, ({ inQueue }) => inQueue);
     this.#waiting.add(task);
   }
 
   shift(): Task | undefined {
     const task = this.#waiting?.shift();
-    if (task !== undefined) task.inQueue = false;
+    if (task !== undefined) this.#left(task);
     return task;
   }
 
   /** A task that waits was settled. */
   drop(task: Task): void {
-    task.inQueue = false;
+    this.#left(task);
     this.#waiting?.drop();
   }
 
   /** A task that waits goes elsewhere, and may come back. */
   delete(task: Task): void {
-    this.#waiting?.delete(task);
+    // Most that is taken out is what comes next.
+    if (this.#waiting?.peek() === task) this.#waiting.shift();
+    else this.#waiting?.delete(task);
+    this.#left(task);
+  }
+
+  #left(task: Task): void {
     task.inQueue = false;
+    if (task.level !== undefined) this.#storedWaiting--;
   }
 
   /** Every task that waits, in no particular order. */

@@ -4,6 +4,7 @@ import type { NodeSession } from "../peers/node-session.ts";
 import type { Task } from "../tasks/task.ts";
 import { Gate, type GateLimits, gateLimits, noLimits } from "./gate.ts";
 import { Lane } from "./lane.ts";
+import { type LimitOverrides, overridden } from "./limits.ts";
 import type { Gathering } from "./node-choice.ts";
 
 /** How much the mean time of a run is moved by one more. */
@@ -28,14 +29,14 @@ export class MethodQueue {
   meanRunMs: number | undefined = undefined;
   readonly #line = new Deque<Lane>();
   #description: MethodDescription | undefined;
-  /** Set by a client, instead of what the description says. */
-  #limits: MethodLimits | undefined;
+  /** Set by a client. */
+  #overrides: LimitOverrides;
   #perGroup: GateLimits = noLimits;
 
-  constructor(name: string, now: number, limits: MethodLimits | undefined) {
+  constructor(name: string, now: number, overrides: LimitOverrides) {
     this.name = name;
     this.unservedSince = now;
-    this.#limits = limits;
+    this.#overrides = overrides;
     this.#applyLimits();
   }
 
@@ -51,17 +52,12 @@ export class MethodQueue {
 
   /** What holds now. */
   get limits(): MethodLimits {
-    const { concurrency, rate, perGroup } = this.#limits ?? this.#description ?? {};
-    return {
-      ...(concurrency !== undefined && { concurrency }),
-      ...(rate !== undefined && { rate }),
-      ...(perGroup !== undefined && { perGroup }),
-    };
+    return overridden(this.#description ?? {}, this.#overrides);
   }
 
   /** Sets what holds from now on, whatever the description says. */
-  setLimits(limits: MethodLimits): void {
-    this.#limits = limits;
+  setLimits(overrides: LimitOverrides): void {
+    this.#overrides = overrides;
     this.#applyLimits();
   }
 

@@ -1,5 +1,5 @@
 // Every method that somebody serves or asked for, with its groups, and what limits hold for it.
-import { type Deadlines, isBrokerTask, type MethodLimits } from "zerotask-core";
+import { type Deadlines, isBrokerTask, type MethodDescription, type MethodLimits } from "zerotask-core";
 import { busy, type Refusal } from "../commands/command.ts";
 import type { Due } from "../due.ts";
 import type { NodeSession } from "../peers/node-session.ts";
@@ -7,14 +7,20 @@ import type { Task } from "../tasks/task.ts";
 import type { Turn } from "../turn.ts";
 import type { Gate } from "./gate.ts";
 import type { Lane } from "./lane.ts";
+import { type LimitOverrides, overridden } from "./limits.ts";
 import { MethodQueue } from "./method-queue.ts";
 
 export interface MethodTableOptions {
   /** Runs `broker.*` tasks. */
   readonly local: NodeSession;
+  /** What a `broker.*` task says of itself. */
+  readonly describeHere: (name: string) => MethodDescription | undefined;
   /** How many groups of tasks there may be. */
   readonly maxGroups: number;
 }
+
+/** How many groups are given up at once. */
+const mostForgotten = 1_000;
 
 export class MethodTable {
   readonly #turn: Turn;
@@ -22,7 +28,7 @@ export class MethodTable {
   readonly #options: MethodTableOptions;
   readonly #methods = new Map<string, MethodQueue>();
   /** What clients set, by method. */
-  readonly #limits = new Map<string, MethodLimits>();
+  readonly #overrides = new Map<string, LimitOverrides>();
   #limitedUntil = 0;
   #groups = 0;
 
@@ -36,8 +42,11 @@ export class MethodTable {
   method(name: string): MethodQueue {
     let method = this.#methods.get(name);
     if (method === undefined) {
-      method = new MethodQueue(name, this.#turn.now, this.#limits.get(name));
-      if (isBrokerTask(name)) method.nodes.add(this.#options.local);
+      method = new MethodQueue(name, this.#turn.now, this.#overrides.get(name) ?? {});
+      if (isBrokerTask(name)) {
+        method.nodes.add(this.#options.local);
+        method.description = this.#options.describeHere(name);
+      }
       this.#methods.set(name, method);
     }
     return method;
@@ -59,37 +68,54 @@ export class MethodTable {
   refusal(name: string, group: string): Refusal | undefined {
     const { maxGroups } = this.#options;
     if (group === "" || this.#groups < maxGroups) return undefined;
-    return this.#methods.get(name)?.lanes.has(group) ? undefined : busy("groups of tasks", maxGroups);
+    if (this.#methods.get(name)?.lanes.has(group)) return undefined;
+    this.#forgetIdle();
+    return this.#groups < maxGroups ? undefined : busy("groups of tasks", maxGroups);
+  }
+
+  /** What idle groups have begun, for their rates, is given up for others that have something to run. */
+  #forgetIdle(): void {
+    let left = mostForgotten;
+    for (const { lanes } of this.#methods.values()) {
+      for (const lane of lanes.values()) {
+        if (lane.group === "" || !lane.isEmpty || lane.gate.running > 0) continue;
+        lanes.delete(lane.group);
+        this.#groups--;
+        if (lane.gate.deadline !== undefined) this.#deadlines.delete(lane.gate.deadline);
+        if (--left === 0) return;
+      }
+    }
   }
 
   [Symbol.iterator](): Iterator<MethodQueue> {
     return this.#methods.values();
   }
 
-  /** Sets what holds for a method, whatever the node that serves it says. */
-  setLimits(name: string, limits: MethodLimits): void {
-    this.#limits.set(name, limits);
-    this.#methods.get(name)?.setLimits(limits);
+  /** What clients set for a method. */
+  overridesOf(name: string): LimitOverrides {
+    return this.#overrides.get(name) ?? {};
+  }
+
+  /** Sets what holds for a method, instead of what the node that serves it says; nothing lets that hold again. */
+  override(name: string, overrides: LimitOverrides): void {
+    if (Object.keys(overrides).length === 0) this.#overrides.delete(name);
+    else this.#overrides.set(name, overrides);
+    this.#methods.get(name)?.setLimits(overrides);
   }
 
   /** How many methods have limits that a client set. */
-  get limitedCount(): number {
-    return this.#limits.size;
-  }
-
-  /** Whether a client set the limits of a method. */
-  hasOwnLimits(name: string): boolean {
-    return this.#limits.has(name);
+  get overriddenCount(): number {
+    return this.#overrides.size;
   }
 
   /** What holds for a method. */
   limitsOf(name: string): MethodLimits {
-    return this.#methods.get(name)?.limits ?? this.#limits.get(name) ?? {};
+    return this.#methods.get(name)?.limits ?? overridden({}, this.overridesOf(name));
   }
 
   /** Every method that something holds for, with what. */
   *limits(): Generator<[string, MethodLimits]> {
-    for (const name of new Set([...this.#limits.keys(), ...this.#methods.keys()])) {
+    for (const name of new Set([...this.#overrides.keys(), ...this.#methods.keys()])) {
       const limits = this.limitsOf(name);
       if (Object.keys(limits).length > 0) yield [name, limits];
     }

@@ -151,7 +151,11 @@ export class NodeArrivals {
    * after a restart of the broker.
    */
   #adopt(node: NodeSession, attemptId: string): boolean {
-    if (heldAttempt(this.#parts.tasks, node, attemptId) !== undefined) return true;
+    const held = heldAttempt(this.#parts.tasks, node, attemptId);
+    if (held !== undefined) {
+      this.#parts.admission.keep(held);
+      return true;
+    }
     const attempt = readAttempt(attemptId);
     const task = attempt && this.#parts.tasks.submitted(attempt.id);
     if (attempt === undefined || task === undefined) return false;

@@ -1,5 +1,13 @@
 // One schedule: its rule, when its next run is due, and how the last ones went; and how it is stored.
-import type { Deadline, Missed, Params, ScheduleRule, TaskStatus, WireScheduleState } from "zerotask-core";
+import {
+  canonicalJson,
+  type Deadline,
+  type Missed,
+  type Params,
+  type ScheduleRule,
+  type TaskStatus,
+  type WireScheduleState,
+} from "zerotask-core";
 import type { Due } from "../due.ts";
 
 /** When something is due by the clock on the wall is for that to say; intervals go by the broker's own clock. */
@@ -13,6 +21,10 @@ interface Progress {
   readonly isPaused: boolean;
   /** When the next run is due, by the clock that the timing goes by; nothing until the run that goes on has ended. */
   readonly slotAt: number | undefined;
+  /** The slot that the last run was made for, by the clock on the wall. */
+  readonly lastSlotAt: number | undefined;
+  /** Whether the last run was made because it was due, or because somebody asked for it. */
+  readonly isPlanned: boolean;
   readonly runs: number;
   readonly taskId: string | undefined;
   readonly isRunning: boolean;
@@ -31,6 +43,8 @@ export class Schedule implements Mutable<Progress> {
   deadline: Deadline<Due> | undefined = undefined;
   isPaused = false;
   slotAt: number | undefined = undefined;
+  lastSlotAt: number | undefined = undefined;
+  isPlanned = true;
   runs = 0;
   taskId: string | undefined = undefined;
   isRunning = false;
@@ -82,8 +96,17 @@ export class Schedule implements Mutable<Progress> {
     return canonical(rule) === canonical(this.rule);
   }
 
-  /** What clients are told. @param nextAt when the next run is due, if that is known */
-  describe(nextAt: number | undefined): WireScheduleState {
+  /** How long its rule is as JSON, in characters. */
+  get length(): number {
+    return JSON.stringify(this.rule).length;
+  }
+
+  /**
+   * What clients are told.
+   * @param nextAt when the next run is due, if that is known
+   * @param startedAt when a node got the task of the last run, if one did
+   */
+  describe(nextAt: number | undefined, startedAt: number | undefined): WireScheduleState {
     const { name, method, everyMs, fromStart, cron, timeZone, priority, group } = this.rule;
     return {
       name,
@@ -100,7 +123,7 @@ export class Schedule implements Mutable<Progress> {
       task_id: this.taskId ?? null,
       running: this.isRunning,
       last_status: this.lastStatus ?? null,
-      last_start: rounded(this.lastStart),
+      last_start: rounded(startedAt),
       last_end: rounded(this.lastEnd),
     };
   }
@@ -113,7 +136,7 @@ function canonical(rule: ScheduleRule): string {
   const { method, everyMs, cron, group } = rule;
   const { params = [], fromStart = false, timeZone = "UTC", priority = 0, missed = "once" } = rule;
   const timing = cron === undefined ? [everyMs, fromStart] : [cron, timeZone];
-  return JSON.stringify([method, params, timing, priority, group ?? null, missed]);
+  return canonicalJson([method, params, timing, priority, group ?? null, missed]);
 }
 
 function rounded(time: number | undefined): number | null {

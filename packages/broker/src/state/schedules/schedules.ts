@@ -1,5 +1,11 @@
 // What is run again and again: when a schedule's next run is due, and that its runs never overlap.
-import { type Deadlines, ErrorCode, type ScheduleRule, type TaskStatus } from "zerotask-core";
+import {
+  type Deadlines,
+  ErrorCode,
+  type ScheduleRule,
+  type TaskStatus,
+  type WireScheduleState,
+} from "zerotask-core";
 import { busy, Refusal } from "../commands/command.ts";
 import type { Due } from "../due.ts";
 import type { MethodTable } from "../order/method-table.ts";
@@ -33,6 +39,9 @@ export interface ScheduleParts {
 }
 
 const kind = "schedule";
+/** How long a rule may be as JSON, and all of them together. */
+const maxRuleLength = 64 * 1_024;
+const maxRulesLength = 16 * 1_024 * 1_024;
 /** A run that is later than this was missed. */
 const lateMs = 60_000;
 /** How far the clock on the wall may wander before it is asked anew when something is due. */
@@ -48,6 +57,7 @@ export class Schedules {
   /** How far the clock on the wall is before the broker's own. */
   #offset = 0;
   #nextCheck = Number.POSITIVE_INFINITY;
+  #rulesLength = 0;
   #isDraining = false;
 
   constructor(parts: ScheduleParts) {
@@ -62,6 +72,8 @@ export class Schedules {
       if (item.kind !== kind) continue;
       const schedule = Schedule.load(item.value);
       this.#schedules.set(schedule.name, schedule);
+      this.#rulesLength += schedule.length;
+      this.#bringForward(schedule);
       if (schedule.isRunning && schedule.taskId !== undefined) this.#running.set(schedule.taskId, schedule);
     }
     this.#checkTasks();
@@ -95,12 +107,15 @@ export class Schedules {
     }
     if (this.#schedules.size >= clock.maxSchedules) throw busy("schedules", clock.maxSchedules);
     const schedule = new Schedule(rule, clock.newId().slice(0, 6));
+    this.#checkLength(schedule.length);
+    checkCron(schedule, clock);
     schedule.slotAt = schedule.timing.type === "cron" ? this.#slotAfter(schedule, clock.wall()) : turn.now;
     if (schedule.slotAt === undefined) {
       const message = `Expected \`cron\` to name a time that will come, got ${JSON.stringify(rule.cron)}`;
       throw new Refusal(ErrorCode.InvalidParams, message);
     }
     this.#schedules.set(schedule.name, schedule);
+    this.#rulesLength += schedule.length;
     this.#save(schedule);
     this.#runIfDue(schedule, false);
     return schedule;
@@ -111,6 +126,7 @@ export class Schedules {
     const schedule = this.#schedules.get(name);
     if (schedule === undefined) return false;
     this.#schedules.delete(name);
+    this.#rulesLength -= schedule.length;
     this.#disarm(schedule);
     if (schedule.taskId !== undefined) this.#running.delete(schedule.taskId);
     this.#storage.change({ type: "remove-item", kind, name });
@@ -132,8 +148,11 @@ export class Schedules {
     const schedule = this.get(name);
     if (!schedule.isPaused) return schedule;
     schedule.isPaused = false;
-    if (schedule.timing.type === "cron") {
-      schedule.slotAt = this.#slotAfter(schedule, this.#parts.clock.wall());
+    const { timing, slotAt } = schedule;
+    const { now } = this.#parts.turn;
+    if (timing.type === "cron") schedule.slotAt = this.#slotAfter(schedule, this.#parts.clock.wall());
+    else if (slotAt !== undefined && slotAt <= now) {
+      schedule.slotAt = slotAt + Math.ceil((now - slotAt + 1) / timing.everyMs) * timing.everyMs;
     }
     this.#save(schedule);
     this.#runIfDue(schedule, false);
@@ -143,7 +162,7 @@ export class Schedules {
   /** Makes a run now, or after the one that goes on. @returns its task @throws Refusal when there is none of this name */
   run(name: string): string {
     const schedule = this.get(name);
-    if (!schedule.isRunning) this.#run(schedule);
+    if (!schedule.isRunning) this.#run(schedule, false);
     else if (!schedule.isWanted) {
       schedule.isWanted = true;
       this.#save(schedule);
@@ -152,10 +171,15 @@ export class Schedules {
     return schedule.taskIdOf(schedule.isWanted ? schedule.runs + 1 : schedule.runs);
   }
 
-  /** When the next run is due, by the clock on the wall, if that is known. */
-  nextAt({ isPaused, slotAt, timing }: Schedule): number | undefined {
-    if (isPaused || slotAt === undefined) return undefined;
-    return timing.type === "cron" ? slotAt : slotAt + this.#parts.clock.wall() - this.#parts.turn.now;
+  /** What clients are told of a schedule. */
+  describe(schedule: Schedule): WireScheduleState {
+    const { isPaused, isRunning, slotAt, taskId = "", timing } = schedule;
+    const isKnown = slotAt !== undefined && !isPaused && !(isRunning && timing.type === "interval");
+    // Intervals go by the broker's clock, and people by the one on the wall.
+    const offset = timing.type === "cron" ? 0 : this.#parts.clock.wall() - this.#parts.turn.now;
+    const assignedAt = this.#parts.tasks.get(taskId)?.assignedAt;
+    const startedAt = isRunning ? assignedAt || undefined : schedule.lastStart;
+    return schedule.describe(isKnown ? slotAt + offset : undefined, startedAt);
   }
 
   /** Something is settled that may be a run. */
@@ -174,7 +198,9 @@ export class Schedules {
   look(): void {
     if (this.#look()) {
       for (const schedule of this.#schedules.values()) {
-        if (schedule.timing.type === "cron") this.#runIfDue(schedule, false);
+        if (schedule.timing.type !== "cron") continue;
+        this.#bringForward(schedule);
+        this.#runIfDue(schedule, false);
       }
     }
     if (this.#nextCheck <= this.#parts.turn.now) this.#checkTasks();
@@ -195,8 +221,9 @@ export class Schedules {
   /** @param isCatchingUp nothing could be run for a while */
   #runIfDue(schedule: Schedule, isCatchingUp: boolean): void {
     this.#disarm(schedule);
-    if (schedule.isPaused || schedule.isRunning || this.#isDraining) return;
-    if (schedule.isWanted) this.#run(schedule);
+    if (schedule.isRunning || this.#isDraining) return;
+    if (schedule.isWanted) this.#run(schedule, false);
+    else if (schedule.isPaused) return;
     else if (schedule.timing.type === "cron") this.#runByClock(schedule, isCatchingUp);
     else this.#runByInterval(schedule, isCatchingUp);
   }
@@ -210,9 +237,10 @@ export class Schedules {
       return;
     }
     const isMissed = isCatchingUp || wall - slotAt > lateMs;
+    schedule.lastSlotAt = slotAt;
     schedule.slotAt = this.#slotAfter(schedule, missed === "all" ? slotAt : Math.max(slotAt, wall));
     if (!isMissed || missed !== "skip") {
-      this.#run(schedule);
+      this.#run(schedule, true);
       return;
     }
     this.#save(schedule);
@@ -233,16 +261,27 @@ export class Schedules {
       this.#save(schedule);
     }
     if ((schedule.slotAt ?? now) > now) this.#arm(schedule, schedule.slotAt ?? now);
-    else this.#run(schedule);
+    else this.#run(schedule, true);
   }
 
-  #run(schedule: Schedule): void {
+  /** A clock that had jumped ahead went back: what is due after the last slot comes, whatever was thought then. */
+  #bringForward(schedule: Schedule): void {
+    const { slotAt, lastSlotAt = Number.NEGATIVE_INFINITY, timing } = schedule;
+    const wall = this.#parts.clock.wall();
+    if (timing.type !== "cron" || slotAt === undefined || slotAt <= wall) return;
+    const next = this.#slotAfter(schedule, Math.max(wall, lastSlotAt));
+    if (next !== undefined && next < slotAt) schedule.slotAt = next;
+  }
+
+  /** @param isPlanned it is the run of a slot */
+  #run(schedule: Schedule, isPlanned: boolean): void {
     const { life, methods, turn } = this.#parts;
     const { rule, params } = schedule;
     const { level } = this.#storage;
     schedule.runs++;
     schedule.isRunning = true;
     schedule.isWanted = false;
+    schedule.isPlanned = isPlanned;
     schedule.lastStart = turn.now;
     schedule.taskId = schedule.taskIdOf(schedule.runs);
     this.#disarm(schedule);
@@ -254,7 +293,8 @@ export class Schedules {
       ...{ id: schedule.taskId, ownerId: schedulePrefix, caller: undefined, addressee: undefined },
       ...{ requestId: null, level, params, options: {}, bytes: bytesOf(text), priority },
       ...{ createdAt: turn.now, dueAt: turn.now, expiresAt: undefined },
-      instance: undefined,
+      // Also what is retried by hand runs beside no other run.
+      instance: `${schedulePrefix}${schedule.name}`,
     };
     life.submit(task, lane, text, () => undefined);
     this.#save(schedule);
@@ -270,11 +310,13 @@ export class Schedules {
     schedule.lastStart = startedAt;
     schedule.lastEnd = now;
     if (timing.type === "interval") {
-      const from = timing.fromStart ? (missed === "all" ? (slotAt ?? startedAt) : startedAt) : now;
-      schedule.slotAt = from + timing.everyMs;
+      const { everyMs } = timing;
+      if (!timing.fromStart) schedule.slotAt = now + everyMs;
+      else if (missed !== "all") schedule.slotAt = startedAt + everyMs;
+      else if (schedule.isPlanned) schedule.slotAt = (slotAt ?? startedAt) + everyMs;
     }
     this.#save(schedule);
-    this.#runIfDue(schedule, timing.type === "cron");
+    this.#runIfDue(schedule, true);
   }
 
   /** A schedule whose task was lost, or removed, goes on as if it had ended. */
@@ -296,15 +338,22 @@ export class Schedules {
     });
   }
 
-  /** @throws Refusal for what is no cron expression, or names no time that will come */
+  /** Nothing where what was a time zone is none any more, as with other data of the machine. */
   #slotAfter({ rule: { cron = "", timeZone = "UTC" } }: Schedule, after: number): number | undefined {
     try {
       return this.#parts.clock.nextSlot(cron, timeZone, after);
-    } catch (error) {
-      const expected = 'Expected a cron expression like "0 3 * * *" and an IANA time zone';
-      const got = `got ${JSON.stringify(cron)} and ${JSON.stringify(timeZone)}`;
-      throw new Refusal(ErrorCode.InvalidParams, `${expected}, ${got}: ${(error as Error).message}`);
+    } catch {
+      return undefined;
     }
+  }
+
+  /** @throws Refusal when a rule, or all of them, would be too long */
+  #checkLength(length: number): void {
+    if (length > maxRuleLength) {
+      const message = `Expected a schedule of at most ${maxRuleLength} characters, got ${length}`;
+      throw new Refusal(ErrorCode.TooLarge, message);
+    }
+    if (this.#rulesLength + length > maxRulesLength) throw busy("characters of schedules", maxRulesLength);
   }
 
   #save(schedule: Schedule): void {
@@ -319,5 +368,17 @@ export class Schedules {
     if (schedule.deadline === undefined) return;
     this.#parts.deadlines.delete(schedule.deadline);
     schedule.deadline = undefined;
+  }
+}
+
+/** @throws Refusal for what is no cron expression, or no time zone */
+function checkCron({ rule: { cron, timeZone = "UTC" } }: Schedule, { nextSlot, wall }: ScheduleClock): void {
+  if (cron === undefined) return;
+  try {
+    nextSlot(cron, timeZone, wall());
+  } catch (error) {
+    const expected = 'Expected a cron expression like "0 3 * * *" and an IANA time zone';
+    const got = `got ${JSON.stringify(cron)} and ${JSON.stringify(timeZone)}`;
+    throw new Refusal(ErrorCode.InvalidParams, `${expected}, ${got}: ${(error as Error).message}`);
   }
 }

@@ -15,6 +15,8 @@ const minGroupTasks = 4;
 const lowPart = 10;
 /** Or once a store has what comes before all that waits, unless it has so many times as much. */
 const mostOvertaken = 3;
+/** So many of a group may wait in memory for other tasks to end; with more, none of it is claimed. */
+const mostParked = 50_000;
 /** So many at a time. */
 const pageTasks = 2_000;
 const pageBytes = 4 * 1024 * 1024;
@@ -54,6 +56,8 @@ export class Backlog {
   #heldBytes = 0;
   /** Until then nothing is claimed: nodes may come back with what they were running. */
   #heldUntil = 0;
+  /** When the stores were opened. */
+  #openedAt = 0;
   /** What waits for that. */
   #postponed: (() => void)[] = [];
   readonly #times: { readonly [level in Durability]: Times } = { memory: never(), disk: never() };
@@ -73,6 +77,7 @@ export class Backlog {
       lane.behind[level].count = count;
       lane.behind[level].rank = rank;
     }
+    this.#openedAt = this.#turn.now;
     if (summary.unsettled > 0) this.#heldUntil = heldUntil;
     const { nextDue = Number.POSITIVE_INFINITY, nextExpiry = Number.POSITIVE_INFINITY } = summary;
     this.#times[level].due = nextDue;
@@ -91,6 +96,11 @@ export class Backlog {
     return next;
   }
 
+  /** Whether a task was there before this run of the broker. */
+  isFromBefore({ createdAt }: StoredTask): boolean {
+    return createdAt < this.#openedAt;
+  }
+
   /** Calls back when it is known what nodes were running before a restart of the broker. */
   whenKnown(then: () => void): void {
     if (this.#heldUntil <= this.#turn.now) then();
@@ -103,7 +113,8 @@ export class Backlog {
     if (count > 0 && first <= rank) return false;
     // What overtakes others would otherwise have to wait for room that they take up.
     const most = groupTasks(lane.method) * (lane.isOvertaking(rank) ? 2 : 1);
-    if (lane.held >= most || this.#heldBytes + bytes > windowBytes) return false;
+    if (lane.window >= most || lane.parkedCount >= mostParked || this.#heldBytes + bytes > windowBytes)
+      return false;
     return this.#handlers.isServed(lane.method);
   }
 
@@ -147,8 +158,9 @@ export class Backlog {
   refill(lane: Lane): void {
     if (!lane.isBehind) return;
     const most = groupTasks(lane.method);
-    const isLow = lane.held <= most / lowPart;
-    if (!isLow && (!lane.isOvertaken || lane.held > mostOvertaken * most)) return;
+    const isLow = lane.window <= most / lowPart;
+    if (!isLow && (!lane.isOvertaken || lane.window > mostOvertaken * most)) return;
+    if (lane.parkedCount >= mostParked) return;
     if (!this.#handlers.isServed(lane.method)) return;
     this.#low.add(lane);
   }

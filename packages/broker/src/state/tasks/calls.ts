@@ -100,7 +100,8 @@ export class Calls {
     }
     const lane = methods.lane(method, group);
     const createdAt = turn.now;
-    const expiresAt = options.expiresMs === undefined ? undefined : createdAt + options.expiresMs;
+    // What most calls ask for is nothing.
+    const dueAt = options === noOptions ? createdAt : dueAtOf(options, { now: createdAt, wall: wall() });
     const task: NewTask = {
       id,
       ownerId,
@@ -112,9 +113,8 @@ export class Calls {
       requestId,
       bytes,
       createdAt,
-      // What is asked of most calls is nothing.
-      dueAt: options === noOptions ? createdAt : dueAtOf(options, { now: createdAt, wall: wall() }),
-      expiresAt,
+      dueAt,
+      expiresAt: options.expiresMs === undefined ? undefined : dueAt + options.expiresMs,
       priority: priorityOf(options, lane.method.description),
       instance: undefined,
     };

@@ -1,6 +1,6 @@
 // Submitted tasks: stored before they are acknowledged, and the same task however often they are sent.
 import { ErrorCode, isSettled, type Params, type RequestId, respond, type WireOptions } from "zerotask-core";
-import { type Batches, batchOf } from "../admission/batches.ts";
+import { type Batches, batchOf, type Wanted } from "../admission/batches.ts";
 import { Refusal, stopping } from "../commands/command.ts";
 import type { Load } from "../load.ts";
 import type { MethodTable } from "../order/method-table.ts";
@@ -84,8 +84,8 @@ export class Submissions {
   /** @throws Refusal when there is no room for a task of its own, though it might turn out to be another one */
   #joinBatch(submission: Submission, storage: Storage, batch: string): void {
     this.#checkRoom(submission, storage);
-    const due = this.#dueOf(submission);
-    this.#parts.batches.join(submission, batch, due, (joined) => {
+    const wanted = this.#wantedBy(submission);
+    this.#parts.batches.join(submission, batch, wanted, (joined) => {
       switch (joined.type) {
         case "new":
           this.#tryToStore(submission, storage, batch);
@@ -115,7 +115,7 @@ export class Submissions {
     }
   }
 
-  #dueOf({ options, method }: Submission): { readonly dueAt: number; readonly priority: number } {
+  #wantedBy({ options, method }: Submission): Wanted {
     const { methods, turn, wall } = this.#parts;
     return {
       dueAt: dueAtOf(options, { now: turn.now, wall: wall() }),
@@ -164,6 +164,7 @@ export class Submissions {
       owner.isSaved = true;
     }
     const createdAt = turn.now;
+    const wanted = this.#wantedBy(submission);
     const task = {
       id,
       ownerId: owner.id,
@@ -175,9 +176,9 @@ export class Submissions {
       requestId: null,
       bytes: bytesOf(text),
       createdAt,
-      ...this.#dueOf(submission),
+      ...wanted,
       instance,
-      expiresAt: options.expiresMs === undefined ? undefined : createdAt + options.expiresMs,
+      expiresAt: options.expiresMs === undefined ? undefined : wanted.dueAt + options.expiresMs,
     };
     life.submit(task, methods.lane(method, options.group ?? ""), text, (known, problem) => {
       if (problem !== undefined) this.#answer(submission, { error: problem });

@@ -144,7 +144,7 @@ export class TaskLife {
       return;
     }
     this.#parts.patience.disarm(task);
-    this.#parts.admission.leave(task);
+    this.#parts.admission.leave(task, false);
     task.moves++;
     task.isArriving = false;
     task.isTakenBack = false;
@@ -205,7 +205,7 @@ export class TaskLife {
     for (const isParked of [true, false]) {
       for (const task of waiting) {
         if (task.isParked !== isParked || this.#parts.tasks.submitted(task.id) !== task) continue;
-        this.#parts.scheduler.takeOut(task);
+        this.#parts.scheduler.drop(task);
         task.status = TaskStatus.Scheduled;
         this.letGo(task);
       }
@@ -219,7 +219,7 @@ export class TaskLife {
     tasks.remove(task);
     backlog.release(task.bytes);
     task.lane.unsettled--;
-    admission.leave(task);
+    admission.leave(task, true);
     methods.releaseLane(task.lane);
     scheduler.release(task.method);
   }
@@ -288,6 +288,7 @@ export class TaskLife {
   #hold(stored: StoredTask, level: Durability): Task {
     const { backlog, methods } = this.#parts;
     const task = restored(stored, level, methods.lane(stored.method, stored.group), this.nextNumber());
+    task.mayRunElsewhere = backlog.isFromBefore(stored);
     // It was submitted again just now: that will turn out to be this task.
     const again = this.#parts.tasks.submitted(stored.id);
     if (again !== undefined) this.#parts.tasks.remove(again);
@@ -361,7 +362,7 @@ export class TaskLife {
     // What was submitted waits for a node as long as it takes.
     for (const member of task.members ?? []) {
       if (!member.isSubmitted) continue;
-      admission.leave(member);
+      admission.leave(member, false);
       this.enqueue(member);
     }
     if (task.settled !== undefined) return;

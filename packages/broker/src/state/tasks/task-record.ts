@@ -110,8 +110,8 @@ export function restored(stored: StoredTask, level: Durability, lane: Lane, sequ
   task.losses = stored.losses;
   task.failures = stored.failures;
   task.reruns = stored.reruns;
-  task.hasBegun = stored.attempt > 0;
-  task.mayRunElsewhere = true;
+  // One that has begun has no time any more until which it may wait.
+  task.hasBegun = stored.attempt > 0 && stored.expiresAt === undefined;
   return task;
 }
 

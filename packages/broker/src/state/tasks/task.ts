@@ -57,6 +57,8 @@ export class Task {
   priority: number;
   rank: number;
   instance: string | undefined;
+  /** Which singleton it is one of, as far as that is known. */
+  singleton: string | undefined = undefined;
   addressee: Addressee | undefined;
   requestId: RequestId;
   params: Params | undefined;
