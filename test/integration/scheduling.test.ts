@@ -252,6 +252,28 @@ describe("order", () => {
     expect(seen).toEqual(["high", "high, later", "first", "second", "low"]);
   });
 
+  it("is the same after a kill of the broker, and so are limits", async () => {
+    const broker = await killableBroker();
+    const later = connectAsync(broker.endpoint);
+    const handles = [
+      later.$with({ group: "a" }).see("a1"),
+      later.$with({ group: "a" }).see("a2"),
+      later.$with({ group: "a", priority: 3 }).see("a, urgent"),
+      later.$with({ group: "b" }).see("b1"),
+    ];
+    await Promise.all(handles.map((handle) => handle.accepted));
+    const client = connect(broker.endpoint);
+    await client.$limits.set("see", { concurrency: 1, rate: "1000/s" });
+    await broker.restart();
+    const seen: string[] = [];
+    await startNode(broker.endpoint, (dispatcher) =>
+      dispatcher.add("see", (what: string) => void seen.push(what)),
+    );
+    await Promise.all(handles.map((handle) => handle.wait()));
+    expect(seen).toEqual(["a, urgent", "b1", "a1", "a2"]);
+    expect(await client.$limits.list()).toEqual([{ method: "see", concurrency: 1, rate: "1000/s" }]);
+  });
+
   it("lets groups take turns, whatever each has queued", async () => {
     const { requestEndpoint } = await startBroker();
     const { opened, open } = gate();
@@ -321,7 +343,8 @@ describe("limits", () => {
 
 describe("runs that many share", () => {
   it("are one for equal calls in flight", async () => {
-    const { requestEndpoint } = await startBroker();
+    const broker = await startBroker();
+    const { requestEndpoint } = broker;
     const { opened, open } = gate();
     let runs = 0;
     await startNode(requestEndpoint, (dispatcher) =>
@@ -339,7 +362,7 @@ describe("runs that many share", () => {
     const calls = clients.flatMap((client) => [client.page("a"), client.page("a"), client.page("b")]);
     const submitted = connectAsync(requestEndpoint).page("a");
     await submitted.accepted;
-    await until("both to run", () => runs === 2);
+    await until("all to be there", () => broker.counts.unsettled === 10);
     open();
     expect(await Promise.all([...calls, submitted.wait()])).toEqual([
       ...["<a>", "<a>", "<b>", "<a>", "<a>", "<b>", "<a>", "<a>", "<b>", "<a>"],
