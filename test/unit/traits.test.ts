@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { Dispatcher, type HandlerOptions, type MethodDescription, type Params, task } from "zerotask-core";
 
 const handler = (): void => undefined;
@@ -123,12 +123,29 @@ it.each<[unknown, string]>([
   ["", "got ''"],
   ["x".repeat(201), "got 'xxx"],
   [undefined, "got undefined"],
-  [Promise.resolve("later"), "got Promise"],
 ])("refuses %o as the name of an instance", (name, got) => {
   const singleton = (() => name) as () => string;
   const expected = "Expected `instance of work` to be a string of 1 to 200 characters, ";
   expect(() => naming({ singleton }, [])).toThrow(expected + got);
 });
+
+it.each([
+  ["resolves", async () => "later"],
+  ["rejects", async () => Promise.reject(new Error("nobody looks at this"))],
+])(
+  "refuses a promise that %s as the name of an instance, and leaves no rejection behind",
+  async (_, singleton) => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on("unhandledRejection", note);
+    onTestFinished(() => void process.off("unhandledRejection", note));
+    const message = "Expected `singleton` to return a string, got a promise";
+    expect(() => naming({ singleton } as object, [])).toThrow(message);
+    // Node tells of unhandled rejections after a turn of the event loop.
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+    expect(unhandled).toEqual([]);
+  },
+);
 
 it("names no instances of what nobody serves, or what has none", () => {
   const expected = (method: string): string =>

@@ -142,7 +142,8 @@ export class Dispatcher {
   /**
    * Which instance of a singleton these params are for.
    * @throws MethodNotFoundError when nobody serves the method, or it is no singleton by its params
-   * @throws OptionError when what the method's `singleton` option returns is no string of 1 to 200 characters
+   * @throws TypeError when the method's `singleton` option returns a promise, OptionError when it returns anything else
+   * that is no string of 1 to 200 characters
    */
   instanceOf(method: string, params: Params | undefined): string {
     const registered = this.#methods.get(method);

@@ -8,6 +8,7 @@ import {
   traitNames,
 } from "../protocol/method-options.ts";
 import { groupOption } from "../protocol/task-options.ts";
+import { isThenable } from "./calling.ts";
 import type { Handler } from "./handler.ts";
 
 /** Names the instance that these params are for: 1 to 200 characters. It gets the params of one call. */
@@ -75,8 +76,16 @@ export function readTraits(options: AnyTraitOptions, others: readonly string[]):
   return { traits, nameInstance: rule?.by };
 }
 
-/** @throws OptionError unless it is a name for an instance */
+/**
+ * @throws TypeError for a promise: which instance is meant has to be known at once
+ * @throws OptionError for anything else that is no name for an instance
+ */
 export function instanceName(method: string, name: unknown): string {
+  if (isThenable(name)) {
+    // What it becomes is of no interest, and its rejection must not end the process.
+    Promise.resolve(name).catch(() => undefined);
+    throw new TypeError("Expected `singleton` to return a string, got a promise");
+  }
   groupOption(`instance of ${method}`, name);
   return name as string;
 }
