@@ -1,5 +1,6 @@
 // `await client.add(5, 6)`: calls, each answered by a promise.
 import { BrokerMethod, optionsToWire, type Params } from "zerotask-core";
+import { delayOf } from "./delayed-text.ts";
 import { type Management, managementOf } from "./management.ts";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
@@ -83,12 +84,13 @@ function caller(session: Session, tracker: TaskTracker, options: CallOptions): I
   }
   const wire = optionsToWire(asked);
   const isPlain = Object.keys(wire).length === 0;
+  const delayMs = delayOf(wire);
   const waitsWhenBusy = whenBusy === "wait";
   return (method, params) => {
     const id = session.nextId();
     const answer = isPlain
       ? session.request(method, params, { id, waitsWhenBusy })
-      : session.request(BrokerMethod.ClientCall, [method, params, wire], { id, waitsWhenBusy });
+      : session.request(BrokerMethod.ClientCall, [method, params, wire], { id, waitsWhenBusy, delayMs });
     return withTimeout(answer, timeoutMs, method, runtime, () => session.abandon(id));
   };
 }

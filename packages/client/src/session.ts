@@ -23,6 +23,7 @@ import {
   type Timer,
   TooLargeError,
 } from "zerotask-core";
+import { remaining, withDelay } from "./delayed-text.ts";
 import type { ResolvedClientOptions } from "./options.ts";
 
 interface Welcome {
@@ -41,11 +42,15 @@ export interface RequestOptions {
   readonly isPatient?: boolean;
   /** Whether it is made again while the broker is too busy to take it. @default false */
   readonly waitsWhenBusy?: boolean;
+  /** The `delay_ms` among the options of a submission: it counts from now, whenever the request is sent. */
+  readonly delayMs?: number | undefined;
 }
 
 /** A request that has no answer yet. */
 interface Pending {
+  /** As it was when it was made. */
   readonly text: string;
+  readonly delayMs: number | undefined;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
   /** When it was made. */
@@ -137,11 +142,12 @@ export class Session {
    * @returns its result, or rejects with the error that was answered
    */
   request(method: string, params: Params, options: RequestOptions = {}): Promise<unknown> {
-    const { id = this.nextId(), isPatient = false, waitsWhenBusy = false } = options;
+    const { id = this.nextId(), isPatient = false, waitsWhenBusy = false, delayMs } = options;
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new ClientClosedError("The client is closed", ErrorCode.InternalError);
       const text = this.#encode(request(method, params, id));
-      this.#pending.add(id, { text, resolve, reject, since: this.runtime.now(), isPatient, waitsWhenBusy });
+      const since = this.runtime.now();
+      this.#pending.add(id, { text, delayMs, resolve, reject, since, isPatient, waitsWhenBusy });
       if (this.#link.send(text)) return;
       this.#open();
       this.#armPatience();
@@ -228,7 +234,12 @@ export class Session {
     const unanswered = [...this.#pending];
     // Tasks that a restarted broker lost are there again before anything asks for them.
     if (!this.#isClosed) this.#handlers.onReady();
-    for (const [, { text }] of unanswered) this.#link.send(text);
+    for (const [, pending] of unanswered) this.#sendAgain(pending);
+  }
+
+  #sendAgain({ text, delayMs, since }: Pending): void {
+    const isDelayed = delayMs !== undefined;
+    this.#link.send(isDelayed ? withDelay(text, remaining(delayMs, this.runtime.now() - since)) : text);
   }
 
   #onDown(reason: Error | undefined): void {
@@ -327,7 +338,7 @@ export class Session {
     const wait = retryAfterMs * (0.5 + this.runtime.random());
     const retry = this.runtime.after(wait, () => {
       this.#retries.delete(retry);
-      if (this.#pending.get(id) === pending) this.#link.send(pending.text);
+      if (this.#pending.get(id) === pending) this.#sendAgain(pending);
     });
     this.#retries.add(retry);
   }

@@ -1,5 +1,6 @@
 // Which submitted tasks a client still waits for. They survive a lost connection, and a broker that lost them.
 import { BrokerMethod, ClientClosedError, ErrorCode, optionsToWire, type Params } from "zerotask-core";
+import { delayOf, remaining } from "./delayed-text.ts";
 import type { CallOptions } from "./options.ts";
 import type { Session } from "./session.ts";
 import { BatchedTask } from "./tasks/batched-task.ts";
@@ -37,8 +38,10 @@ export class TaskTracker {
       const optionsNow = countingDown(wire, session);
       const submit: Submit = async (isPatient) => {
         // What was accepted before is not given up because the broker has no room for more.
-        const request = { isPatient, waitsWhenBusy: waitsWhenBusy || isPatient };
-        const submission = { method, params, task_id, options: optionsNow() };
+        const options = optionsNow();
+        const waits = waitsWhenBusy || isPatient;
+        const request = { isPatient, waitsWhenBusy: waits, delayMs: delayOf(options) };
+        const submission = { method, params, task_id, options };
         const id = await session.request(BrokerMethod.ClientNewTask, submission, request);
         return { id: id as string, level: level() };
       };
@@ -54,11 +57,12 @@ export class TaskTracker {
   }
 
   /** Submits a task whose outcome nobody will ask for. */
-  ignore(method: string, params: Params, { whenBusy, ...options }: CallOptions): void {
+  ignore(method: string, params: Params, { whenBusy, ...asked }: CallOptions): void {
     const task_id = `${this.#session.nextId()}`;
-    const submission = { method, params, task_id, options: optionsToWire({ discard: true, ...options }) };
-    const waitsWhenBusy = whenBusy === "wait";
-    this.#session.request(BrokerMethod.ClientNewTask, submission, { waitsWhenBusy }).catch(() => undefined);
+    const options = optionsToWire({ discard: true, ...asked });
+    const submission = { method, params, task_id, options };
+    const request = { waitsWhenBusy: whenBusy === "wait", delayMs: delayOf(options) };
+    this.#session.request(BrokerMethod.ClientNewTask, submission, request).catch(() => undefined);
   }
 
   /** A task by its id, whoever submitted it. */
@@ -95,8 +99,8 @@ function countingDown(
   wire: { readonly [name: string]: unknown },
   { runtime }: Session,
 ): () => { readonly [name: string]: unknown } {
-  const { delay_ms } = wire;
-  if (typeof delay_ms !== "number" || delay_ms === 0) return () => wire;
-  const due = runtime.now() + delay_ms;
-  return () => ({ ...wire, delay_ms: Math.max(0, Math.min(delay_ms, Math.round(due - runtime.now()))) });
+  const delayMs = delayOf(wire);
+  if (delayMs === undefined) return () => wire;
+  const since = runtime.now();
+  return () => ({ ...wire, delay_ms: remaining(delayMs, runtime.now() - since) });
 }
