@@ -135,6 +135,15 @@ it("refuses schedules that can't be right, before the broker hears of them", asy
       () => $schedules.interval("a", { every: 1, params: ["x".repeat(200)] }),
       "Expected `name` to be given, as method and params have more than 200 characters",
     ],
+    [
+      () => $schedules.interval("a", undefined as never),
+      "Expected `interval options` to be an object with any of every, fromStart, name, params, priority, group, missed, got undefined",
+    ],
+    [() => $schedules.cron("a", "* * * * *" as never), "Expected `cron options` to be an object with any of"],
+    [() => client.$limits.set("a", undefined as never), "Expected `limit options` to be an object"],
+    [() => client.$failed.list(null as never), "Expected `failed options` to be an object"],
+    [() => client.$failed.retryAll(null as never), "Expected `failed options` to be an object"],
+    [async () => client.$with(null as never), "Expected `call options` to be an object with any of"],
     [() => $schedules.remove(""), "Expected `name` to be a string of 1 to 200 characters, got ''"],
   ];
   for (const [ask, message] of refused) {

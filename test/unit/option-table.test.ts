@@ -78,4 +78,12 @@ it("lets a handler ask for another run in words, and refuses a delay that is non
   });
   expect(new RetryError().delayMs).toBe(0);
   expect(() => new RetryError({ delay: "soon" })).toThrow("Expected `delay` to be milliseconds, or words");
+  expect(() => new RetryError({ dely: "30s" } as object)).toThrow(
+    "Expected `retry option` to be one of delay, message, got 'dely'",
+  );
+  for (const wrong of ["30s", 30_000, null, []]) {
+    expect(() => new RetryError(wrong as object)).toThrow(
+      "Expected `retry options` to be an object with any of delay, message, got ",
+    );
+  }
 });

@@ -1,4 +1,5 @@
 // What callers catch: one class where a caller would act differently, and how each crosses the wire.
+import { knownOptions } from "./options.ts";
 import { ErrorCode } from "./protocol/error-codes.ts";
 import { type ErrorObject, errorObject } from "./protocol/messages.ts";
 import { type Span, spanOption } from "./protocol/when.ts";
@@ -46,12 +47,11 @@ export class RetryError extends ZeroTaskError {
 
   /**
    * @param options.delay when: milliseconds, or words such as `"30s"`. @default 0
-   * @throws OptionError when `delay` is no span
+   * @throws OptionError for an unknown name, or a `delay` that is no span
    */
-  constructor({
-    delay = 0,
-    message = "The task asks to be run again",
-  }: { delay?: Span; message?: string } = {}) {
+  constructor(options: { delay?: Span; message?: string } = {}) {
+    knownOptions("retry", options, ["delay", "message"]);
+    const { delay = 0, message = "The task asks to be run again" } = options;
     const delayMs = spanOption("delay", delay);
     super(message, ErrorCode.RunAgain, { delay_ms: delayMs });
     this.delayMs = delayMs;

@@ -53,8 +53,14 @@ export function endpointOption(option: string, value: unknown): string {
   return match[0];
 }
 
-/** Refuses names that no option has, so that a typing error doesn't go unnoticed. */
+/**
+ * Refuses names that no option has, so that a typing error doesn't go unnoticed.
+ * @throws OptionError also for options that are no object
+ */
 export function knownOptions(what: string, options: object, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new OptionError(`${what} options`, `an object with any of ${known.join(", ")}`, options);
+  }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) throw new OptionError(`${what} option`, `one of ${known.join(", ")}`, name);
   }

@@ -76,9 +76,9 @@ export class Dispatcher {
     if (isReservedMethod(name)) throw new OptionError("name", "outside of rpc.* and zerotask.*", name);
     if (typeof handler !== "function") throw new OptionError("handler", "a function", handler);
     if (this.#methods.has(name)) throw new OptionError("name", "a name that is not registered yet", name);
+    const { traits, nameInstance } = readTraits(options, ["params"]);
     const { params } = options;
     if (params !== undefined) checkParamNames(params);
-    const { traits, nameInstance } = readTraits(options, ["params"]);
     const collector = traits.batch && new Collector(name, handler, traits.batch);
     const method = collector ? collecting(collector, params) : running(handler, params);
     const description = { name, ...(params !== undefined && { params }), ...traits };
