@@ -157,7 +157,7 @@ it("types the function that names a singleton's instances by the params of one c
       (id: string, n: number) => id + n,
     );
     task({ name: "one", batch, singleton: (id) => id.toUpperCase() }, (calls: Batch<[id: string]>) => calls);
-    task({ name: "one", singleton: true, coalesce: true, concurrency: 1, rate: "5/s", priority: 3 }, () => 1);
+    task({ name: "one", singleton: true, concurrency: 1, rate: "5/s", priority: 3 }, () => 1);
     task({ name: "one", singleton: "queue", perGroup: { concurrency: 1 }, maxRetries: 5 }, () => 1);
     // @ts-expect-error the first param is a string
     task({ name: "one", singleton: (id: number) => `${id}` }, (id: string) => id);

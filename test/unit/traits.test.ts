@@ -91,8 +91,31 @@ it("refuses options of a batch handler that would make every run one of a single
   expect(() => described({ batch, concurrency: 7 })).toThrow(
     "Expected `concurrency` to be at least `batch.max` (8), as it counts calls, not runs, got 7",
   );
-  expect(described({ batch, singleton: byId, coalesce: true, concurrency: 8 })).toBeDefined();
+  expect(() => described({ batch, perGroup: { concurrency: 7 } })).toThrow(
+    "Expected `perGroup.concurrency` to be at least `batch.max` (8), as it counts calls, not runs, got 7",
+  );
+  expect(described({ batch, singleton: byId, concurrency: 8, perGroup: { concurrency: 8 } })).toBeDefined();
+  expect(described({ batch, coalesce: true, perGroup: { rate: "1/s" } })).toBeDefined();
 });
+
+it("refuses a time for runs that is over before a batch has waited", () => {
+  const batch = { max: 8, waitMs: 50 };
+  expect(() => described({ batch, timeoutMs: 50 })).toThrow(
+    "Expected `timeoutMs` to be more than `batch.waitMs` (50), as the time of a run includes the wait, got 50",
+  );
+  expect(described({ batch, timeoutMs: 51 })).toBeDefined();
+  expect(described({ batch: { max: 8 }, timeoutMs: 1 })).toBeDefined();
+});
+
+it.each([true, "queue", byId, { by: byId, mode: "queue" }] as const)(
+  "refuses to coalesce what is a singleton by %o",
+  (singleton) => {
+    expect(() => described({ singleton, coalesce: true })).toThrow(
+      "Expected `coalesce` to be left out for a singleton: there is one at a time already, got true",
+    );
+    expect(described({ singleton, coalesce: false })).toBeDefined();
+  },
+);
 
 it("refuses unknown options of `task` where it is called, also for a decorator", () => {
   const options = { name: "work", dispatcher: new Dispatcher(), retires: 3 } as object;

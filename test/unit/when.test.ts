@@ -70,6 +70,7 @@ it("takes spans as milliseconds, too, up to a hundred years", () => {
 
 it.each<[string, unknown, object]>([
   ["a Date as that time", new Date(17), { at: 17 }],
+  ["a Date before 1970 as the past", new Date(-5), { at: 0 }],
   ["now as no delay", "now", { delayMs: 0 }],
   ["now in any case", " NOW ", { delayMs: 0 }],
   ["words as a delay", "2 hours 30 minutes", { delayMs: 2.5 * hour }],
@@ -95,6 +96,15 @@ it.each([
 ])("takes %o for no time", (when) => {
   expect(() => whenOption("at", when)).toThrow(
     'Expected `at` to be a Date, milliseconds, or words like "2 hours 30 minutes", "10s" or "now", got ',
+  );
+});
+
+it("names the longest span where it is exceeded", () => {
+  for (const long of ["101 years", 100 * year + 1, Number.POSITIVE_INFINITY]) {
+    expect(() => spanOption("every", long)).toThrow("Expected `every` to be at most 100 years, got ");
+  }
+  expect(() => whenOption("at", "50 years and 51 years")).toThrow(
+    "Expected `at` to be at most 100 years, got '50 years and 51 years'",
   );
 });
 

@@ -23,8 +23,13 @@ export const mostSpanMs = 3_155_760_000_000;
 
 const piece = /^\s*(?:,|and\b)?\s*(\d+(?:\.\d+)?\s*\p{L}+)/u;
 
-/** Milliseconds of a span in words. @returns undefined when it is none */
+/** Milliseconds of a span in words. @returns undefined when it is none, or more than a hundred years */
 export function spanFromWords(words: string): number | undefined {
+  const ms = readWords(words);
+  return ms !== undefined && ms <= mostSpanMs ? ms : undefined;
+}
+
+function readWords(words: string): number | undefined {
   let ms = 0;
   let rest = words.trim().toLowerCase();
   if (rest === "" || rest.length > 100) return undefined;
@@ -36,30 +41,39 @@ export function spanFromWords(words: string): number | undefined {
     ms += part;
     rest = rest.slice(text[0].length).trim();
   }
-  return ms <= mostSpanMs ? ms : undefined;
+  return ms;
 }
 
 /** @throws OptionError unless it is 0 to a hundred years */
 export function spanOption(option: string, span: unknown): number {
-  const ms = typeof span === "string" ? spanFromWords(span) : span;
+  const ms = typeof span === "string" ? readWords(span) : span;
   if (typeof ms === "number" && ms >= 0 && ms <= mostSpanMs) return ms;
+  if (isTooLong(ms)) throw new OptionError(option, mostSpan, span);
   throw new OptionError(option, 'milliseconds, or words like "2 hours 30 minutes"', span);
 }
 
 /** @throws OptionError when it is no time */
 export function whenOption(option: string, when: unknown): WireWhen {
-  if (when instanceof Date && !Number.isNaN(when.getTime())) return { at: when.getTime() };
+  // Before 1970 is past as well: brokers know no times below 0.
+  if (when instanceof Date && !Number.isNaN(when.getTime())) return { at: Math.max(0, when.getTime()) };
   if (typeof when === "number" && when >= 0 && when <= mostEpoch) {
     return when < leastEpoch ? { delayMs: when } : { at: when };
   }
   const words = typeof when === "string" ? when.trim().toLowerCase() : undefined;
-  const delayMs = words === "now" ? 0 : words === undefined ? undefined : spanFromWords(words);
-  if (delayMs !== undefined) return { delayMs };
+  const delayMs = words === "now" ? 0 : words === undefined ? undefined : readWords(words);
+  if (delayMs !== undefined && delayMs <= mostSpanMs) return { delayMs };
+  if (isTooLong(delayMs)) throw new OptionError(option, mostSpan, when);
   throw new OptionError(
     option,
     'a Date, milliseconds, or words like "2 hours 30 minutes", "10s" or "now"',
     when,
   );
+}
+
+const mostSpan = "at most 100 years";
+
+function isTooLong(ms: unknown): boolean {
+  return typeof ms === "number" && ms > mostSpanMs;
 }
 
 export interface Rate {

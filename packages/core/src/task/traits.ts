@@ -116,9 +116,12 @@ function readBatch(value: unknown): BatchRule {
   return { max: positiveInteger("batch.max", max), waitMs: milliseconds("batch.waitMs", waitMs) };
 }
 
-/** What runs one at a time is never collected: each run would be of one call. */
-function checkTogether({ batch, singleton, concurrency }: MethodTraits): void {
+function checkTogether({ batch, singleton, coalesce, concurrency, perGroup, timeoutMs }: MethodTraits): void {
+  if (coalesce === true && singleton !== undefined) {
+    throw new OptionError("coalesce", "left out for a singleton: there is one at a time already", coalesce);
+  }
   if (batch === undefined) return;
+  // What runs one at a time is never collected: each run would be of one call.
   if (singleton?.by === "method") {
     throw new OptionError(
       "singleton",
@@ -126,8 +129,16 @@ function checkTogether({ batch, singleton, concurrency }: MethodTraits): void {
       singleton.mode === "stop" || "queue",
     );
   }
-  if (concurrency !== undefined && concurrency < batch.max) {
-    const expected = `at least \`batch.max\` (${batch.max}), as it counts calls, not runs`;
-    throw new OptionError("concurrency", expected, concurrency);
+  checkRoom("concurrency", concurrency, batch);
+  checkRoom("perGroup.concurrency", perGroup?.concurrency, batch);
+  if (timeoutMs !== undefined && timeoutMs <= batch.waitMs) {
+    const expected = `more than \`batch.waitMs\` (${batch.waitMs}), as the time of a run includes the wait`;
+    throw new OptionError("timeoutMs", expected, timeoutMs);
   }
+}
+
+/** A run of as many calls as the batch may have has to be possible. */
+function checkRoom(option: string, concurrency: number | undefined, { max }: BatchRule): void {
+  if (concurrency === undefined || concurrency >= max) return;
+  throw new OptionError(option, `at least \`batch.max\` (${max}), as it counts calls, not runs`, concurrency);
 }
