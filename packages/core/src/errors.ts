@@ -77,7 +77,7 @@ export class TaskTimeoutError extends ZeroTaskError {
   override readonly name = "TaskTimeoutError";
 }
 
-/** Somebody stopped the task. */
+/** Somebody stopped the task, or there was one of its singleton already: then `data.reason` is `"singleton"`. */
 export class TaskStoppedError extends ZeroTaskError {
   override readonly name = "TaskStoppedError";
 }
@@ -117,7 +117,7 @@ export class TooLargeError extends ZeroTaskError {
   override readonly name = "TooLargeError";
 }
 
-/** The broker knows no task of this id, or its record has expired. */
+/** The broker knows no task of this id, or its record has expired; or it knows no schedule of this name. */
 export class UnknownTaskError extends ZeroTaskError {
   override readonly name = "UnknownTaskError";
 }
