@@ -177,9 +177,11 @@ it("replaces the limits that are given, and lifts those that are null", async ()
   const limits = await client.$limits.set("a", { concurrency: 3, rate: null, perGroup: { rate: "5/min" } });
   expect(limits).toEqual({ concurrency: 3, perGroup: { rate: "5/min" } });
   await client.$limits.set("a", { perGroup: null });
+  await client.$limits.set("a", { perGroup: {} });
   expect(await client.$limits.list()).toEqual([{ method: "a", concurrency: 3 }]);
   expect(asked.map(({ params }) => params)).toEqual([
     { method: "a", concurrency: 3, rate: null, per_group: { rate: "5/min" } },
+    { method: "a", per_group: null },
     { method: "a", per_group: null },
     {},
   ]);

@@ -16,7 +16,7 @@ export interface LimitChanges {
   readonly concurrency?: number | null;
   /** How many begin within a time, such as `"100/min"`. */
   readonly rate?: string | null;
-  /** What holds for each group of the method, as a whole. */
+  /** What holds for each group of the method, as a whole: `{}` lifts it, too. */
   readonly perGroup?: Limits | null;
 }
 
@@ -62,10 +62,17 @@ function methodOption(method: unknown): string {
 function changesToWire(changes: LimitChanges): { readonly [name: string]: unknown } {
   knownOptions("limit", changes, limitsTable.names);
   const entries = Object.entries(changes);
-  const given = Object.fromEntries(entries.filter(([, value]) => value !== null));
+  const given = Object.fromEntries(entries.filter(([name, value]) => !isLifted(name, value)));
   limitsTable.check(given);
-  const lifted = entries.filter(([, value]) => value === null).map(([name]) => name);
+  const lifted = entries.filter(([name, value]) => isLifted(name, value)).map(([name]) => name);
   return { ...limitsTable.toWire(given), ...nulls(lifted) };
+}
+
+/** Limits of groups that limit nothing are none. */
+function isLifted(name: string, value: unknown): boolean {
+  if (value === null) return true;
+  const isGroups = name === "perGroup" && typeof value === "object" && !Array.isArray(value);
+  return isGroups && Object.values(value as object).every((limit) => limit === undefined);
 }
 
 function nulls(names: readonly string[]): { readonly [name: string]: null } {

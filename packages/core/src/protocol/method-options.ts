@@ -44,17 +44,17 @@ export interface MethodTraits extends RunOptions, MethodLimits {
 }
 
 const limitEntries = { concurrency: positiveInteger, rate: rateOption };
+const methodLimitEntries = { ...limitEntries, perGroup: new OptionTable<Limits>("limit", limitEntries) };
 
 /** The limits of a method. */
-export const limitsTable: OptionTable<MethodLimits> = new OptionTable<MethodLimits>("limit", {
-  ...limitEntries,
-  perGroup: new OptionTable<Limits>("limit", limitEntries),
-});
+export const limitsTable: OptionTable<MethodLimits> = new OptionTable<MethodLimits>(
+  "limit",
+  methodLimitEntries,
+);
 
 const traitsTable = new OptionTable<MethodTraits>("option of a method", {
   ...runEntries,
-  ...limitEntries,
-  perGroup: new OptionTable<Limits>("limit", limitEntries),
+  ...methodLimitEntries,
   priority: priorityOption,
   singleton: new OptionTable<SingletonRule>("option of a singleton", {
     by: oneOf("method", "params"),

@@ -33,12 +33,7 @@ export class OptionTable<out T> {
 
   /** @throws OptionError for a value out of range; names that are no options of this table are passed over */
   check(options: object): void {
-    for (const [name, value] of Object.entries(options)) {
-      const entry = this.#entries.get(name);
-      if (value === undefined || entry === undefined) continue;
-      if (entry.check instanceof OptionTable) entry.check.checkNested(name, value);
-      else entry.check(name, value as never);
-    }
+    this.#checkEach("", options);
   }
 
   /** @throws OptionError for an unknown name, or a value out of range */
@@ -73,15 +68,20 @@ export class OptionTable<out T> {
     return wire;
   }
 
-  private checkNested(option: string, value: unknown): void {
+  /** `path` leads to these options: `backoff.` */
+  #checkEach(path: string, options: object): void {
+    for (const [name, value] of Object.entries(options)) {
+      const check = this.#entries.get(name)?.check;
+      if (value === undefined || check === undefined) continue;
+      if (check instanceof OptionTable) check.#checkNested(path + name, value);
+      else check(path + name, value as never);
+    }
+  }
+
+  #checkNested(option: string, value: unknown): void {
     if (typeof value !== "object" || value === null) throw new OptionError(option, "an object", value);
     knownOptions(option, value, this.names);
-    for (const [name, item] of Object.entries(value)) {
-      const check = this.#entries.get(name)?.check;
-      if (item === undefined || check === undefined) continue;
-      if (check instanceof OptionTable) check.checkNested(`${option}.${name}`, item);
-      else check(`${option}.${name}`, item as never);
-    }
+    this.#checkEach(`${option}.`, value);
   }
 }
 
