@@ -7,7 +7,7 @@ import {
   OptionError,
   TaskTimeoutError,
 } from "zerotask-client";
-import { ErrorCode, type Params, systemRuntime, ZeroTaskError } from "zerotask-core";
+import { type Dial, ErrorCode, type Params, systemRuntime, ZeroTaskError } from "zerotask-core";
 import { fakeBroker, unknownTask } from "../support/fake-broker.ts";
 
 const never = new Promise<never>(() => undefined);
@@ -71,6 +71,83 @@ it("joins the batch again when a broker that had it in memory was started anew, 
   expect(await outcome).toBe("done");
   expect(handle.id).toBe("batch-2");
   expect(submissionsTo(asked)).toHaveLength(2);
+});
+
+it("submits again what a broker had in memory when it was started anew, also where nobody waits for it", async () => {
+  let submitted = 0;
+  const { dial, asked, restart } = fakeBroker((method) => {
+    if (method === "client_new_task") return ++submitted <= 2 ? "batch-1" : "batch-2";
+    return method === "client_task_status" ? "QUEUED" : never;
+  });
+  const later = laterOf({ dial });
+  const handles = [10, 20].map((priority) => later.$with({ batch: "nightly", priority }).refresh());
+  for (const handle of handles) await handle.accepted;
+  const waits = (): unknown[] => asked.filter(({ method }) => method === "client_task_wait");
+  expect(waits()).toHaveLength(1);
+  restart();
+  await expect.poll(() => handles.map(({ id }) => id)).toEqual(["batch-2", "batch-2"]);
+  expect(submissionsTo(asked).map(({ options }) => options.priority)).toEqual([10, 20, 10, 20]);
+  expect(await handles[0]?.status()).toBe("QUEUED");
+  restart();
+  await expect.poll(() => submissionsTo(asked).length).toBe(6);
+});
+
+it("submits nothing again that has ended, whatever it is asked", async () => {
+  const { dial, asked, restart } = fakeBroker((method) => {
+    if (method === "client_new_task") return "batch-1";
+    if (method === "client_task_wait") return { status: "FINISHED", result: 1 };
+    throw unknownTask();
+  });
+  const handle = laterOf({ dial }).$with({ batch: "nightly" }).refresh();
+  expect(await handle.wait()).toBe(1);
+  restart();
+  await expect(handle.status()).rejects.toThrow("No task has that id");
+  await expect(handle.position()).rejects.toThrow("No task has that id");
+  expect(await handle.wait()).toBe(1);
+  expect(submissionsTo(asked)).toHaveLength(1);
+});
+
+it.each([{ batch: true }, { idempotencyKey: "order-17" }] as const)(
+  "gives up on a call with %o that took too long, as the broker does",
+  async (options) => {
+    const { dial, asked, restart } = fakeBroker((method) => {
+      if (method === "add") return 11;
+      return method === "client_new_task" ? "other-1" : never;
+    });
+    const client = new Client({ dial });
+    onTestFinished(() => client.$close());
+    await expect(client.$with({ ...options, timeoutMs: 200 }).refresh()).rejects.toThrow(TaskTimeoutError);
+    const before = asked.map(({ method, params }) => [
+      method,
+      (params as { timeout_ms?: number }).timeout_ms,
+    ]);
+    expect(before).toEqual([
+      ["client_new_task", undefined],
+      ["client_task_wait", 1_200],
+    ]);
+    restart();
+    expect(await client.add(5, 6)).toBe(11);
+    expect(asked.slice(2).map(({ method }) => method)).toEqual(["add"]);
+  },
+);
+
+it("never submits a batched call that took too long before a broker was there", async () => {
+  const { dial, asked } = fakeBroker(() => 11);
+  let isThere = false;
+  let giveUp = (): void => undefined;
+  const absent: Dial = (endpoint, handlers) => {
+    giveUp = handlers.onLost;
+    return isThere
+      ? dial(endpoint, handlers)
+      : { send: () => undefined, limit: () => undefined, close: () => undefined };
+  };
+  const client = new Client({ dial: absent });
+  onTestFinished(() => client.$close());
+  await expect(client.$with({ batch: true, timeoutMs: 10 }).refresh()).rejects.toThrow(TaskTimeoutError);
+  isThere = true;
+  giveUp();
+  expect(await client.add(5, 6)).toBe(11);
+  expect(asked.map(({ method }) => method)).toEqual(["add"]);
 });
 
 it("never submits again what was on disk, or what the same broker has forgotten", async () => {

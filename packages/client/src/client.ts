@@ -80,7 +80,10 @@ function caller(session: Session, tracker: TaskTracker, options: CallOptions): I
   const { runtime } = session;
   if (asked.durability === "disk" || asked.idempotencyKey !== undefined || asked.batch !== undefined) {
     const submit = tracker.submitter({ durability: "memory", ...options });
-    return (method, params) => withTimeout(submit(method, params).outcome(), timeoutMs, method, runtime);
+    return (method, params) => {
+      const task = submit(method, params);
+      return withTimeout(task.outcome(timeoutMs), timeoutMs, method, runtime, () => task.abandon());
+    };
   }
   const wire = optionsToWire(asked);
   const isPlain = Object.keys(wire).length === 0;

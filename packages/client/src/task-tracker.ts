@@ -4,6 +4,7 @@ import { delayOf, remaining } from "./delayed-text.ts";
 import type { CallOptions } from "./options.ts";
 import type { Session } from "./session.ts";
 import { BatchedTask } from "./tasks/batched-task.ts";
+import { Batches } from "./tasks/batches.ts";
 import { ForeignTask } from "./tasks/foreign-task.ts";
 import { KeyedTask } from "./tasks/keyed-task.ts";
 import { OwnTask } from "./tasks/own-task.ts";
@@ -15,11 +16,13 @@ export class TaskTracker {
   readonly #submitted = new Map<string, OwnTask>();
   /** Tasks with a key that are waited for. */
   readonly #keyed = new Set<KeyedTask>();
+  readonly #batches: Batches;
   /** Tasks of others that are waited for. */
   readonly #watched = new Map<string, ForeignTask>();
 
   constructor(session: Session) {
     this.#session = session;
+    this.#batches = new Batches(session);
   }
 
   /** What submits tasks with these options. */
@@ -36,17 +39,20 @@ export class TaskTracker {
     return (method, params) => {
       const task_id = `${session.nextId()}`;
       const optionsNow = countingDown(wire, session);
-      const submit: Submit = async (isPatient) => {
-        // What was accepted before is not given up because the broker has no room for more.
+      let requestId = 0;
+      const now: Submit["now"] = async (isPatient) => {
         const options = optionsNow();
+        // What was accepted before is not given up because the broker has no room for more.
         const waits = waitsWhenBusy || isPatient;
-        const request = { isPatient, waitsWhenBusy: waits, delayMs: delayOf(options) };
+        requestId = session.nextId();
+        const request = { id: requestId, isPatient, waitsWhenBusy: waits, delayMs: delayOf(options) };
         const submission = { method, params, task_id, options };
         const id = await session.request(BrokerMethod.ClientNewTask, submission, request);
         return { id: id as string, level: level() };
       };
+      const submit: Submit = { now, abandon: () => session.abandon(requestId) };
       const proposedId = `${session.clientId}-${task_id}`;
-      if (batch !== undefined) return new BatchedTask(proposedId, session, submit);
+      if (batch !== undefined) return new BatchedTask(proposedId, session, submit, this.#batches);
       if (idempotencyKey !== undefined)
         return new KeyedTask(`key:${idempotencyKey}`, session, submit, this.#keyed);
       const task = new OwnTask(proposedId, session, submit, onFailed);
@@ -85,6 +91,7 @@ export class TaskTracker {
     // Those that were accepted before: no outage, however long, makes them fail.
     for (const task of this.#submitted.values()) if (task.isAccepted) task.submit(true);
     for (const task of this.#keyed) task.submitAgain();
+    this.#batches.submitAgain();
   }
 
   close(): void {

@@ -29,6 +29,9 @@ export class ForeignTask implements TrackedTask {
     return askPosition(this.#session, this.id);
   }
 
+  /** Other handles may wait for it as well. */
+  abandon(): void {}
+
   outcome(): Promise<unknown> {
     if (this.#outcome === undefined) {
       this.#watched.set(this.id, this);

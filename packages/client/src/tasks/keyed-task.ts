@@ -18,13 +18,15 @@ export class KeyedTask implements TrackedTask {
   /** Where it stands while it is waited for. */
   readonly #waiting: Set<KeyedTask>;
   #outcome: Promise<unknown> | undefined;
+  /** The request for the outcome. */
+  #asked: number | undefined;
 
   constructor(id: string, session: Session, submit: Submit, waiting: Set<KeyedTask>) {
     this.#waiting = waiting;
     this.id = id;
     this.#session = session;
     this.#submit = submit;
-    this.#accepted = submit(false).then(({ level }) => level);
+    this.#accepted = submit.now(false).then(({ level }) => level);
     this.#accepted.catch(() => undefined);
   }
 
@@ -40,24 +42,32 @@ export class KeyedTask implements TrackedTask {
     return this.#accepted.then(() => askPosition(this.#session, this.id));
   }
 
-  outcome(): Promise<unknown> {
+  outcome(timeoutMs?: number): Promise<unknown> {
     if (this.#outcome === undefined) {
-      this.#outcome = this.#accepted.then((level) => this.#wait(level));
+      this.#outcome = this.#accepted.then((level) => this.#wait(level, timeoutMs));
       this.#outcome.catch(() => undefined);
     }
     return this.#outcome;
   }
 
-  /** A broker that has it in memory may have been restarted, and then knows nothing of it. */
-  submitAgain(): void {
-    this.#submit(true).catch(() => undefined);
+  abandon(): void {
+    this.#waiting.delete(this);
+    this.#submit.abandon();
+    if (this.#asked !== undefined) this.#session.abandon(this.#asked);
   }
 
-  async #wait(level: Durability): Promise<unknown> {
+  /** A broker that has it in memory may have been restarted, and then knows nothing of it. */
+  submitAgain(): void {
+    this.#submit.now(true).catch(() => undefined);
+  }
+
+  async #wait(level: Durability, timeoutMs: number | undefined): Promise<unknown> {
     // What is on disk is never submitted again: its record may have expired, and it would run once more.
     if (level === "memory") this.#waiting.add(this);
     try {
-      return await askOutcome(this.#session, this.id);
+      this.#asked = this.#session.nextId();
+      const bound = timeoutMs === undefined ? {} : { timeoutMs };
+      return await askOutcome(this.#session, this.id, { id: this.#asked, ...bound });
     } finally {
       this.#waiting.delete(this);
     }

@@ -31,7 +31,7 @@ export class OwnTask implements TrackedTask {
 
   submit(isPatient: boolean): void {
     this.isAccepted = false;
-    this.#submit(isPatient).then(
+    this.#submit.now(isPatient).then(
       ({ level }) => {
         this.isAccepted = true;
         this.#accepted.resolve(level);
@@ -62,6 +62,9 @@ export class OwnTask implements TrackedTask {
   outcome(): Promise<unknown> {
     return this.#outcome.promise;
   }
+
+  /** The broker tells of it anyway, and what was accepted is to be there after a restart. */
+  abandon(): void {}
 
   onSettled({ status, result, error }: SettledMessage): void {
     this.#finalStatus = status;

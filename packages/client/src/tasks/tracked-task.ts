@@ -24,7 +24,10 @@ export interface TrackedTask {
   accepted(): Promise<Durability>;
   status(): Promise<TaskStatus>;
   position(): Promise<Position>;
-  outcome(): Promise<unknown>;
+  /** @param timeoutMs how long anybody will wait for it: then it is abandoned. @default for ever */
+  outcome(timeoutMs?: number): Promise<unknown>;
+  /** Nobody wants to know any more what becomes of it. */
+  abandon(): void;
 }
 
 export interface SettledMessage {
@@ -41,12 +44,26 @@ export interface Accepted {
   readonly level: Durability;
 }
 
-/** Submits a task; patiently where it was accepted before. */
-export type Submit = (isPatient: boolean) => Promise<Accepted>;
+/** What submits a task. */
+export interface Submit {
+  /** Patiently where it was accepted before. */
+  now(isPatient: boolean): Promise<Accepted>;
+  /** Gives up on what was not accepted yet. */
+  abandon(): void;
+}
 
-export async function askOutcome(session: Session, taskId: string): Promise<unknown> {
-  const params: Params = { task_id: taskId };
-  const answer = await session.request(BrokerMethod.ClientTaskWait, params, { isPatient: true });
+/** How much longer than the client a broker waits: it is the client that tells that the time is over. */
+const extraMs = 1_000;
+
+/** @param wait.timeoutMs after which nobody listens for the answer */
+export async function askOutcome(
+  session: Session,
+  taskId: string,
+  { id = session.nextId(), timeoutMs }: { readonly id?: number; readonly timeoutMs?: number } = {},
+): Promise<unknown> {
+  const task: Params = { task_id: taskId };
+  const params = timeoutMs === undefined ? task : { ...task, timeout_ms: timeoutMs + extraMs };
+  const answer = await session.request(BrokerMethod.ClientTaskWait, params, { id, isPatient: true });
   const { error, result } = answer as SettledMessage;
   if (error !== undefined) throw errorFromWire(error);
   return result;
