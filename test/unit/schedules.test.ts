@@ -198,7 +198,7 @@ describe("a cron expression", () => {
   });
 
   it.each([
-    ["into summer time", Date.UTC(2026, 2, 28, 12), "30 2 * * *", [13, 36.5, 60.5]],
+    ["into summer time", Date.UTC(2026, 2, 28, 12), "30 2 * * *", [13.5, 36.5, 60.5]],
     ["out of summer time", Date.UTC(2026, 9, 24, 12), "30 2 * * *", [12.5, 37.5, 61.5]],
     ["an hour that comes twice", Date.UTC(2026, 9, 24, 22), "0 * * * *", [0, 1, 2, 3, 4]],
     ["an hour that does not come", Date.UTC(2026, 2, 28, 23), "0 * * * *", [0, 1, 2, 3]],
