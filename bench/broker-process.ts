@@ -1,7 +1,8 @@
 // A broker in a process of its own that tells how much heap it uses.
-import { monitorEventLoopDelay } from "node:perf_hooks";
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { Broker, memoryStore, sqliteStore } from "zerotask-broker";
 import { task } from "zerotask-core";
+import { BrokerState } from "../packages/broker/dist/state/broker-state.js";
 
 export const heap = task("broker.heap", () => {
   (globalThis as { gc?: () => void }).gc?.();
@@ -10,16 +11,26 @@ export const heap = task("broker.heap", () => {
 
 const rss = task("broker.rss", () => process.memoryUsage.rss());
 
+let longestTurn = 0;
+const { handle } = BrokerState.prototype;
+BrokerState.prototype.handle = function (event, now) {
+  const begin = performance.now();
+  const effects = handle.call(this, event, now);
+  longestTurn = Math.max(longestTurn, performance.now() - begin);
+  return effects;
+};
+
 const loop = monitorEventLoopDelay({ resolution: 1 });
-/** The longest time for which the broker did nothing else, in milliseconds, since this was asked last. */
-const stall = task("broker.stall", () => {
-  const { max } = loop;
+/** Since this was asked last: the longest turn of the state machine, and the longest pause of the process, in milliseconds. */
+const pauses = task("broker.pauses", () => {
+  const told = { turn: longestTurn, process: loop.max / 1e6 };
+  longestTurn = 0;
   loop.reset();
   loop.enable();
-  return max / 1e6;
+  return told;
 });
 
-export { rss, stall };
+export { pauses, rss };
 
 const [folder] = process.argv.slice(2);
 const store = folder === undefined ? memoryStore() : sqliteStore(folder);

@@ -5,7 +5,12 @@ import { temporary } from "./durable.ts";
 import { type Latency, measureRate, percentiles } from "./measure.ts";
 import { startBroker, startNode, stopPart } from "./processes.ts";
 
-type Methods = typeof import("./tasks.ts") & { broker: { rss(): number; heap(): number; stall(): number } };
+type Methods = typeof import("./tasks.ts") & { broker: { rss(): number; heap(): number; pauses(): Pauses } };
+
+interface Pauses {
+  readonly turn: number;
+  readonly process: number;
+}
 
 export interface DelayedFigures {
   readonly delayed: number;
@@ -15,8 +20,8 @@ export interface DelayedFigures {
   /** Tasks that became due meanwhile, and how late they were begun, in milliseconds. */
   readonly ran: number;
   readonly late: Latency;
-  /** The longest time for which the broker did nothing else, in milliseconds. */
-  readonly stallMs: number;
+  /** The longest turn of the broker's state machine, and the longest pause of its process, in milliseconds. */
+  readonly pauses: Pauses;
 }
 
 export interface OrderFigures {
@@ -35,8 +40,11 @@ export async function measureDelayed(delayed: number): Promise<DelayedFigures> {
   const { part, endpoint } = await startBroker(folder);
   const later = new AsyncClient<Methods>(endpoint);
   const client = new Client<Methods>(endpoint);
-  // None of them is due before all are there.
-  const begin = Date.now() + delayed / 10;
+  // None of them is due before all are there, going by how long some of them take.
+  const trial = delayed / 50;
+  const tried = performance.now();
+  await submitAll(trial, () => later.$with({ at: "1 day" }).late(0));
+  const begin = Date.now() + 1.5 * (delayed / trial) * (performance.now() - tried);
   const due = (i: number): number => begin + Math.floor((i * hourMs) / delayed);
   await submitAll(delayed, (i) => later.$with({ at: new Date(due(i)) }).late(due(i)));
   await later.$close();
@@ -45,19 +53,19 @@ export async function measureDelayed(delayed: number): Promise<DelayedFigures> {
   const rss = await client.broker.rss();
   await sleep(Math.max(0, begin - Date.now()));
   await client.latenesses();
-  await client.broker.stall();
+  await client.broker.pauses();
   let rssMost = rss;
   for (const end = Date.now() + watchMs; Date.now() < end; ) {
     await sleep(500);
     rssMost = Math.max(rssMost, await client.broker.rss());
   }
-  const stallMs = await client.broker.stall();
+  const pauses = await client.broker.pauses();
   const late = await client.latenesses();
   await client.$close();
   await stopPart(node);
   await stopPart(part);
   rmSync(folder, { recursive: true });
-  return { delayed, rss, rssMost, ran: late.length, late: percentiles(late), stallMs };
+  return { delayed, rss, rssMost, ran: late.length, late: percentiles(late), pauses };
 }
 
 /** How many tasks per second of a queue on disk are worked off, which so many groups take turns in. */
