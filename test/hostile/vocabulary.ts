@@ -42,6 +42,7 @@ const commands: { readonly [method: string]: readonly string[] } = {
   schedule_resume: ["name"],
   schedule_run: ["name"],
   limits_set: ["method", "concurrency", "rate", "per_group"],
+  limits_reset: ["method"],
   limits_list: [],
   node_connect: ["node_id", "protocol", "token", "methods", "slots", "running"],
   node_heartbeat: ["node_id"],
@@ -191,7 +192,9 @@ export function entries(stolen: Stolen): fc.Arbitrary<object> {
   const perCommand = Object.entries(commands).map(([name, names]) => {
     const valuesOf = (each: string): fc.Arbitrary<unknown> =>
       // Whoever may speak to the broker may limit any method: the honest one's are left alone.
-      name === "limits_set" && each === "method" ? mostly(fc.constantFrom("evil.a")) : (values[each] ?? junk);
+      name.startsWith("limits_") && each === "method"
+        ? mostly(fc.constantFrom("evil.a"))
+        : (values[each] ?? junk);
     const known = Object.fromEntries(names.map((each) => [each, valuesOf(each)]));
     const byName = fc.record(known, { requiredKeys: [] });
     const byPosition = fc.tuple(...names.map(valuesOf));

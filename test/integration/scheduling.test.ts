@@ -323,6 +323,7 @@ describe("limits", () => {
     expect(await client.other()).toBe("free");
     expect(running).toBe(5);
     expect(await client.$limits.list()).toEqual([{ method: "work", concurrency: 5 }]);
+    expect(await client.$limits.reset("work")).toEqual({ concurrency: 3 });
     open();
     await Promise.all(calls);
   });

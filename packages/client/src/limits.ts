@@ -10,7 +10,7 @@ import {
 import type { Session } from "./session.ts";
 import type { MethodName } from "./typing.ts";
 
-/** What is to change: what is left out stays as it is, and `null` lifts a limit. */
+/** What is to change: what is left out stays as it is, and `null` lifts a limit, whatever the method says. */
 export interface LimitChanges {
   /** How many run at once. */
   readonly concurrency?: number | null;
@@ -30,6 +30,8 @@ export interface LimitControls<Methods = unknown> {
    * @returns the limits that hold now. Rejects with `OptionError` for what is no limit.
    */
   set(method: MethodName<Methods>, changes: LimitChanges): Promise<MethodLimits>;
+  /** Gives up what was set: the limits that the method has of itself hold again. @returns those */
+  reset(method: MethodName<Methods>): Promise<MethodLimits>;
   /** The methods that have limits. */
   list(): Promise<LimitsOfMethod[]>;
 }
@@ -46,6 +48,10 @@ export function limitsOf(session: Session): LimitControls {
     set: async (method, changes) => {
       const params = { method: methodOption(method), ...changesToWire(changes) };
       return limitsFromWire((await session.request(BrokerMethod.LimitsSet, params)) as WireLimits);
+    },
+    reset: async (method) => {
+      const params = { method: methodOption(method) };
+      return limitsFromWire((await session.request(BrokerMethod.LimitsReset, params)) as WireLimits);
     },
     list: async () => {
       const all = (await session.request(BrokerMethod.LimitsList, {})) as WireLimits[];

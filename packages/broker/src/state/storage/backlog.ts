@@ -200,7 +200,10 @@ export class Backlog {
     this.#low.clear();
     for (const [key, lanes] of asked) {
       const level = key.startsWith("disk") ? "disk" : "memory";
-      const perGroup = Math.min(pageTasks, groupTasks((lanes[0] as Lane).method));
+      const most = groupTasks((lanes[0] as Lane).method);
+      // All groups in one page, if that can be: they take turns from the first on.
+      const share = Math.floor(pageTasks / lanes.length);
+      const perGroup = Math.min(most, Math.max(share, minGroupTasks));
       const perPage = Math.ceil(pageTasks / perGroup);
       for (let i = 0; i < lanes.length; i += perPage) {
         this.#claim(lanes.slice(i, i + perPage), level, perGroup);
