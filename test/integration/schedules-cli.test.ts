@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { ErrorCode, type WireSchedule, type WireScheduleState, ZeroTaskError } from "zerotask-core";
 import { listeningFakeBroker } from "../support/fake-broker.ts";
-import { runToEnd } from "../support/processes.ts";
+import { freePort, runToEnd } from "../support/processes.ts";
 
 const fresh: Omit<WireScheduleState, keyof WireSchedule> = {
   paused: false,
@@ -89,7 +89,7 @@ it("submits what is to run later, prints its id and waits no longer", async () =
   expect(asked.map(({ params }) => params)).toMatchObject([
     { method: "add", params: [5, -6], options: { delay_ms: expect.closeTo(9_000_000, -3) } },
     { method: "add", params: [], options: { at: Date.UTC(2030, 0, 1) } },
-    { method: "add", params: [5, 6], options: { priority: -5, group: "g", retries: 3 } },
+    ["add", [5, 6], { priority: -5, group: "g", retries: 3 }],
   ]);
 });
 
@@ -134,6 +134,47 @@ it("shows failed tasks, and retries one or all, but never all unasked", async ()
   ]);
 });
 
+it("shows as many failed tasks as it is asked for, in as many pages as that takes", async () => {
+  const task = { client_id: "c", method: "add", status: "FAILED", attempt: 1, failures: 1 };
+  const failed = { ...task, created_at: 1_000, settled_at: 2_000, error: { code: -32000, message: "no" } };
+  const { port, asked } = await listeningFakeBroker((_method, params) => {
+    const { limit } = params as { limit: number };
+    return {
+      tasks: Array.from({ length: limit }, (_, i) => ({ ...failed, task_id: `c-${i}` })),
+      next: "more",
+    };
+  });
+  const { out } = await runToEnd("client", "-r", port, "failed", "list", "--limit", "1500");
+  expect(out.split("\n")).toHaveLength(1_503);
+  expect(out).toContain("There are more: --limit tells how many to show");
+  expect(asked.map(({ params }) => params)).toEqual([{ limit: 1_000 }, { limit: 500, after: "more" }]);
+});
+
+it("says in words that there is nothing to show", async () => {
+  const { port } = await listeningFakeBroker((method) =>
+    method === "schedule_list" ? [] : { tasks: [], next: null },
+  );
+  expect((await runToEnd("client", "-r", port, "schedules", "list")).out).toBe("No schedules\n");
+  expect((await runToEnd("client", "-r", port, "schedules", "list", "--json")).out).toBe("[]\n");
+  expect((await runToEnd("client", "-r", port, "failed", "list")).out).toBe("No failed tasks\n");
+});
+
+it("waits for a broker as long as it is told, and bounds no run by that", async () => {
+  const gone = await freePort();
+  for (const words of [
+    ["schedules", "list"],
+    ["failed", "list"],
+    ["add", "--at", "1 day"],
+  ]) {
+    const { code, err } = await runToEnd("client", "-r", `${gone}`, "-t", "50", ...words);
+    expect(code).toBe(1);
+    expect(err).toContain("for 50 ms");
+  }
+  const { port, asked } = await listeningFakeBroker(() => "c-1");
+  await runToEnd("client", "-r", port, "-t", "5000", "add", "--at", "1 day");
+  expect(JSON.stringify(asked)).toMatch(/delay_ms(?!.*timeout_ms)/);
+});
+
 it("prints on stderr what is refused, with exit code 1", async () => {
   const { port } = await listeningFakeBroker(() => {
     throw new ZeroTaskError("There is no schedule nightly", ErrorCode.InvalidTaskId);
@@ -144,10 +185,19 @@ it("prints on stderr what is refused, with exit code 1", async () => {
     return ended.err;
   };
   expect(await err("schedules", "run", "nightly")).toBe("There is no schedule nightly\n");
-  expect(await err("schedules", "interval", "add", "soon")).toContain("Expected `every` to be milliseconds");
+  expect(await err("schedules", "interval", "add", "soon")).toContain(
+    "Expected `every` to be words with a unit",
+  );
   expect(await err("schedules", "cron", "add", "* * * * *", "--missed", "twice")).toContain(
     "skip, once, all",
   );
-  expect(await err("--at", "tomorrow-ish", "add")).toContain("Expected `--at` to be a Date, milliseconds");
+  expect(await err("--at", "tomorrow-ish", "add")).toContain("Expected `--at` to be words with a unit");
+  expect(await err("schedules", "interval", "add", "5", "minutes")).toContain("with a unit, in quotes");
+  expect(await err("failed", "retry", "c-1", "--method", "add")).toBe(
+    "Expected `--method` to be left out where a task's id is given (c-1), got 'add'\n",
+  );
+  expect(await err("failed", "list", "--limit", "0")).toContain(
+    "Expected `--limit` to be a positive integer",
+  );
   expect(await err("--priority", "high", "add")).toContain("Expected `priority` to be an integer");
 });

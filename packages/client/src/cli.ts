@@ -9,7 +9,14 @@ import {
 } from "zerotask-core";
 import { AsyncClient } from "./async-client.ts";
 import { Client } from "./client.ts";
-import { callOptions, endpointOf, type Flags, jsonOrText, type TaskFlags } from "./command-line/arguments.ts";
+import {
+  clientOptions,
+  endpointOf,
+  type Flags,
+  jsonOrText,
+  type TaskFlags,
+  taskOptions,
+} from "./command-line/arguments.ts";
 import { failedCommand } from "./failed/cli.ts";
 import { schedulesCommand } from "./schedules/cli.ts";
 import { version } from "./version.ts";
@@ -20,7 +27,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description("Call methods that nodes serve.")
     .option("-a, --address <address>", "address of the broker", DEFAULT_ADDRESS)
     .option("-r, --request-port <port>", "the broker's request port", numberOrText, DEFAULT_REQUEST_PORT)
-    .option("-t, --timeout <ms>", "how long to wait for an answer", numberOrText)
+    .option(
+      "-t, --timeout <ms>",
+      "how long to wait for an answer, or where none is waited for, for a broker",
+      numberOrText,
+    )
     .version(version);
   const flags = (): Flags => program.opts<Flags>();
   program
@@ -30,7 +41,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     .argument("[args...]", "its arguments: each JSON, or else a string")
     .option(
       "--at <time>",
-      'when to run it: words like "2 hours 30 minutes", an ISO date, or milliseconds. ' +
+      'when to run it: words like "2 hours 30 minutes", an ISO date (2030-01-31 is UTC, 2030-01-31T09:30 local time), ' +
+        "or milliseconds since the epoch. " +
         "It is submitted, and the task's id is printed at once rather than the result",
     )
     .option("--priority <n>", "higher runs first, from -100 to 100", numberOrText)
@@ -48,7 +60,9 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function call(method: string, params: unknown[], flags: Flags, task: TaskFlags): Promise<void> {
-  const client = new Client(endpointOf(flags), callOptions(flags, task));
+  const { timeout } = flags;
+  const bound = timeout === undefined ? {} : { timeoutMs: timeout };
+  const client = new Client(endpointOf(flags), { ...taskOptions(task), ...bound });
   try {
     const result: unknown = await client.$call(method, params);
     process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
@@ -59,7 +73,7 @@ async function call(method: string, params: unknown[], flags: Flags, task: TaskF
 
 /** Nobody waits for tomorrow: what is to run later goes on without this process. */
 async function submit(method: string, params: unknown[], flags: Flags, task: TaskFlags): Promise<void> {
-  const later = new AsyncClient(endpointOf(flags), callOptions(flags, task));
+  const later = new AsyncClient({ ...clientOptions(flags), ...taskOptions(task) });
   try {
     const handle = later.$call(method, params);
     await handle.accepted;

@@ -1,6 +1,7 @@
-// How the command line's words become arguments, times and options.
-import { numberOrText, OptionError, portOption, tcpEndpoint, whenOption } from "zerotask-core";
-import type { CallOptions } from "../options.ts";
+// How the command line's words become arguments and options.
+import { portOption, tcpEndpoint } from "zerotask-core";
+import type { CallOptions, ClientOptions } from "../options.ts";
+import { timeOption } from "./times.ts";
 
 /** What all commands can be told. */
 export interface Flags {
@@ -30,31 +31,15 @@ export function jsonOrText(argument: string): unknown {
   }
 }
 
-/** A time to come, as people write it: words, a date as ISO 8601 has it, or milliseconds. @throws OptionError */
-export function timeOption(option: string, text: string): Date | number | string {
-  const time = dateOf(text) ?? numberOrText(text);
-  whenOption(option, time);
-  return time;
+/** What a client is told that is to ask the broker itself. */
+export function clientOptions(flags: Flags): ClientOptions {
+  const { timeout } = flags;
+  return { endpoint: endpointOf(flags), ...(timeout !== undefined && { connectTimeoutMs: timeout }) };
 }
 
-/** A date as ISO 8601 has it, or milliseconds since the epoch. @throws OptionError */
-export function pastTimeOption(option: string, text: string): Date | number {
-  const time = dateOf(text) ?? numberOrText(text);
-  if (typeof time !== "string") return time;
-  throw new OptionError(option, "an ISO date, or milliseconds since the epoch", text);
-}
-
-const isoDate = /^\d{4}-\d\d-\d\d/;
-
-function dateOf(text: string): Date | undefined {
-  const date = isoDate.test(text) ? new Date(text) : undefined;
-  return date === undefined || Number.isNaN(date.getTime()) ? undefined : date;
-}
-
-/** The options of a call, with those left out that were not given. */
-export function callOptions({ timeout }: Flags, { at, priority, group, retries }: TaskFlags): CallOptions {
+/** The options of a task, with those left out that were not given. */
+export function taskOptions({ at, priority, group, retries }: TaskFlags): CallOptions {
   return {
-    ...(timeout !== undefined && { timeoutMs: timeout }),
     ...(at !== undefined && { at: timeOption("--at", at) }),
     ...(priority !== undefined && { priority }),
     ...(group !== undefined && { group }),

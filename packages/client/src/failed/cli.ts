@@ -1,10 +1,11 @@
 // `zerotask-client failed …`: what failed, and trying it once more, from the command line.
 import { Command } from "commander";
-import { numberOrText, OptionError } from "zerotask-core";
+import { numberOrText, OptionError, positiveInteger } from "zerotask-core";
 import { Client } from "../client.ts";
-import { endpointOf, type Flags, pastTimeOption } from "../command-line/arguments.ts";
+import { clientOptions, type Flags } from "../command-line/arguments.ts";
 import { table } from "../command-line/table.ts";
-import type { FailedControls, FailedFilter, FailedTask } from "./failed.ts";
+import { clockOption } from "../command-line/times.ts";
+import type { FailedControls, FailedFilter, FailedPage, FailedTask } from "./failed.ts";
 
 interface FilterFlags {
   readonly method?: string;
@@ -27,11 +28,12 @@ export function failedCommand(flags: () => Flags): Command {
     .option("--json", "as JSON")
     .action((list: ListFlags) =>
       use(flags(), async (failed) => {
-        const { tasks, next } = await failed.list({ ...filterOf(list), limit: list.limit });
-        return list.json === true
-          ? `${JSON.stringify(tasks.map(plain), undefined, 2)}\n`
-          : failedTable(tasks) +
-              (next === undefined ? "" : "There are more: --limit tells how many to show\n");
+        const { tasks, next } = await firstOf(failed, filterOf(list), positiveInteger("--limit", list.limit));
+        if (list.json === true) return `${JSON.stringify(tasks.map(plain), undefined, 2)}\n`;
+        if (tasks.length === 0) return "No failed tasks\n";
+        return (
+          failedTable(tasks) + (next === undefined ? "" : "There are more: --limit tells how many to show\n")
+        );
       }),
     );
   addFilterOptions(command.command("retry"))
@@ -44,7 +46,12 @@ export function failedCommand(flags: () => Flags): Command {
         if ((id === undefined) === (retry.all !== true)) {
           throw new OptionError("id", "a task's id, or else --all", id);
         }
-        if (id === undefined) return `${await failed.retryAll(filterOf(retry))}\n`;
+        const filter = filterOf(retry);
+        if (id !== undefined && Object.keys(filter).length > 0) {
+          const expected = `left out where a task's id is given (${id})`;
+          throw new OptionError(`--${Object.keys(filter)[0]}`, expected, Object.values(filter)[0]);
+        }
+        if (id === undefined) return `${await failed.retryAll(filter)}\n`;
         await failed.retry(id);
         return "1\n";
       }),
@@ -52,10 +59,29 @@ export function failedCommand(flags: () => Flags): Command {
   return command;
 }
 
+/** A broker gives no longer pages. */
+const mostPerPage = 1_000;
+
+/** The first `limit` of them, in as many pages as it takes. */
+async function firstOf(failed: FailedControls, filter: FailedFilter, limit: number): Promise<FailedPage> {
+  const tasks: FailedTask[] = [];
+  let next: string | undefined;
+  do {
+    const size = Math.min(limit - tasks.length, mostPerPage);
+    const page = await failed.list({ ...filter, limit: size, ...(next !== undefined && { after: next }) });
+    tasks.push(...page.tasks);
+    next = page.next;
+  } while (next !== undefined && tasks.length < limit);
+  return { tasks, next };
+}
+
 function addFilterOptions(command: Command): Command {
   return command
     .option("--method <name>", "of this method")
-    .option("--from <time>", "settled then or later: an ISO date, or milliseconds since the epoch")
+    .option(
+      "--from <time>",
+      "settled then or later: an ISO date (a date alone is UTC, with a time local), or ms since the epoch",
+    )
     .option("--to <time>", "settled before then")
     .option("--error <text>", "whose error contains this");
 }
@@ -63,8 +89,8 @@ function addFilterOptions(command: Command): Command {
 function filterOf({ method, from, to, error }: FilterFlags): FailedFilter {
   return {
     ...(method !== undefined && { method }),
-    ...(from !== undefined && { from: pastTimeOption("--from", from) }),
-    ...(to !== undefined && { to: pastTimeOption("--to", to) }),
+    ...(from !== undefined && { from: clockOption("--from", from) }),
+    ...(to !== undefined && { to: clockOption("--to", to) }),
     ...(error !== undefined && { error }),
   };
 }
@@ -88,7 +114,7 @@ function failedTable(tasks: readonly FailedTask[]): string {
 }
 
 async function use(flags: Flags, work: (failed: FailedControls) => Promise<string>): Promise<void> {
-  const client = new Client(endpointOf(flags));
+  const client = new Client(clientOptions(flags));
   try {
     process.stdout.write(await work(client.$failed));
   } finally {

@@ -2,7 +2,8 @@
 import { Command, Option } from "commander";
 import { type Missed, numberOrText } from "zerotask-core";
 import { Client } from "../client.ts";
-import { endpointOf, type Flags, jsonOrText } from "../command-line/arguments.ts";
+import { clientOptions, type Flags, jsonOrText } from "../command-line/arguments.ts";
+import { wordsOption } from "../command-line/times.ts";
 import type { Schedule } from "./schedule.ts";
 import type { ScheduleOptions, Schedules } from "./schedules.ts";
 import { scheduleTable } from "./text.ts";
@@ -26,7 +27,8 @@ export function schedulesCommand(flags: () => Flags): Command {
     .action(({ json }: { json?: boolean }) =>
       using(async (schedules) => {
         const all = await schedules.list();
-        return json === true ? toJson(all) : scheduleTable(all);
+        if (json === true) return toJson(all);
+        return all.length === 0 ? "No schedules\n" : scheduleTable(all);
       }),
     );
   addSetters(command, using);
@@ -53,12 +55,18 @@ function addSetters(
   addCommonOptions(command.command("interval"))
     .description("run a method now, and again each interval after the end of its last run")
     .argument("<method>", "the method, such as add or images.resize")
-    .argument("<every>", 'the interval: words like "5 minutes", or milliseconds')
+    .argument("<every>", 'the interval, in words like "5 minutes" or "250 ms"')
     .argument("[args...]", "its arguments: each JSON, or else a string")
     .option("--from-start", "count the interval from the start of a run")
     .action((method: string, every: string, args: string[], flags: IntervalFlags) =>
       using(async ({ interval }) =>
-        shown(await interval(method, { ...flags, every: numberOrText(every), params: args.map(jsonOrText) })),
+        shown(
+          await interval(method, {
+            ...flags,
+            every: wordsOption("every", every),
+            params: args.map(jsonOrText),
+          }),
+        ),
       ),
     );
   addCommonOptions(command.command("cron"))
@@ -81,7 +89,10 @@ function addCommonOptions(command: Command): Command {
     .option("--priority <n>", "the priority of its runs, from -100 to 100", numberOrText)
     .option("--group <name>", "the group of its runs")
     .addOption(
-      new Option("--missed <what>", "what becomes of runs that could not be made in time").choices(missed),
+      new Option(
+        "--missed <what>",
+        "what becomes of runs that could not be made in time (default: once)",
+      ).choices(missed),
     );
 }
 
@@ -98,7 +109,7 @@ function toJson(value: unknown): string {
 }
 
 async function use(flags: Flags, work: (schedules: Schedules) => Promise<string>): Promise<void> {
-  const client = new Client(endpointOf(flags));
+  const client = new Client(clientOptions(flags));
   try {
     process.stdout.write(await work(client.$schedules));
   } finally {
