@@ -20,7 +20,7 @@ export const latenesses = task("latenesses", () => {
   lateness = [];
   return noted;
 });
-const wide = { concurrency: 100_000, rate: "100000000/s", perGroup: { concurrency: 100_000 } };
+const wide = { concurrency: 100_000, rate: "100000000/s", perGroup: { concurrency: 100_000 } } as const;
 /** The same as `add`, with limits that are never reached. */
 export const limited = task({ name: "limited", ...wide }, (first: number, second: number) => first + second);
 

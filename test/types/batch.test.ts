@@ -169,9 +169,67 @@ it("types the function that names a singleton's instances by the params of one c
     task({ name: "one", singleton: { by: (id: string) => id, mode: "wait" } }, (id: string) => id);
     // @ts-expect-error no option at all
     task({ name: "one", importance: 1 }, (id: string) => id);
+    // @ts-expect-error what runs one at a time is never collected
+    task({ name: "one", batch, singleton: true }, (calls: Batch<[string]>) => calls);
+    // @ts-expect-error nor is it where others wait
+    task({ name: "one", batch, singleton: "queue" }, (calls: Batch<[string]>) => calls);
     // @ts-expect-error how many is not said
     task({ name: "one", batch: { waitMs: 5 } }, (calls: Batch<[string]>) => calls);
     // @ts-expect-error a number at a time
     task({ name: "one", concurrency: "1" }, (id: string) => id);
+  });
+});
+
+it("types it for decorated methods, too", () => {
+  neverRun(() => {
+    class Right {
+      @task({ singleton: (shop: string) => shop }) byName(shop: string, n: number): string {
+        return shop.repeat(n);
+      }
+      @task({ singleton: { by: (_shop: string, n: number) => `${n}`, mode: "queue" } }) byNumber(
+        shop: string,
+        n: number,
+      ): string {
+        return shop.repeat(n);
+      }
+      @task({ singleton: (shop) => `${shop}` }) untyped(shop: string): string {
+        return shop;
+      }
+      @task({ singleton: true, retries: 3 }) ofMethod(shop: string): string {
+        return shop;
+      }
+      @task({ batch, singleton: (shop: string) => shop }) many(calls: Batch<[shop: string]>): number[] {
+        return calls.map(() => 1);
+      }
+    }
+    class Wrong {
+      // @ts-expect-error the shop is a string
+      @task({ singleton: (shop: number) => `${shop}` }) byName(shop: string): string {
+        return shop;
+      }
+      // @ts-expect-error there is no second param
+      @task({ singleton: { by: (_shop: string, n: number) => `${n}` } }) byNumber(shop: string): string {
+        return shop;
+      }
+      // @ts-expect-error in a batch, too, it is that of one call
+      @task({ batch, singleton: (shop: number) => `${shop}` }) many(calls: Batch<[shop: string]>): number[] {
+        return calls.map(() => 1);
+      }
+      // @ts-expect-error what runs one at a time is never collected
+      @task({ batch, singleton: true }) one(calls: Batch<[shop: string]>): number[] {
+        return calls.map(() => 1);
+      }
+    }
+    return [Right, Wrong];
+  });
+});
+
+it("types a rate", () => {
+  neverRun(() => {
+    task({ name: "one", rate: "100/min", perGroup: { rate: "10 / 5 s" } }, () => 1);
+    // @ts-expect-error within which time?
+    task({ name: "one", rate: "100" }, () => 1);
+    // @ts-expect-error how many?
+    task({ name: "one", perGroup: { rate: "often" } }, () => 1);
   });
 });

@@ -42,6 +42,21 @@ it("goes no further into what leads back to itself", () => {
   >();
 });
 
+it("takes no built-in object for a namespace of methods", () => {
+  interface Exports {
+    readonly started: Date;
+    readonly pattern: RegExp;
+    readonly failure: TypeError;
+    readonly cache: Map<string, number>;
+    readonly seen: ReadonlySet<string>;
+    readonly ready: Promise<void>;
+    readonly bytes: Uint8Array;
+    readonly nested: { readonly started: Date; go(times: number): void };
+    add(a: number): void;
+  }
+  expectTypeOf<MethodName<Exports>>().toEqualTypeOf<"add" | "nested.go">();
+});
+
 it("types schedules by a module", () => {
   const client = new Client<typeof images>();
   const later = new AsyncClient<typeof images>();
@@ -147,6 +162,11 @@ it("types when, and in which order, tasks are to run", () => {
     later.$with({ at: true });
     // @ts-expect-error a number
     later.$with({ priority: "high" });
+    new Client({ batch: true, group: "tenant-7" });
+    // @ts-expect-error each says by itself which task is meant
+    later.$with({ batch: true, idempotencyKey: "order-17" });
+    // @ts-expect-error also where a client is made
+    new Client({ batch: "name", idempotencyKey: "order-17" });
     // @ts-expect-error not to be batched is not to say so
     later.$with({ batch: false });
   });

@@ -219,7 +219,7 @@ it("sends the options of a call that is to run later along with it", async () =>
 it("refuses a batch together with a key, and times that are none", () => {
   const { dial } = fakeBroker(() => null);
   const later = laterOf({ dial });
-  expect(() => later.$with({ batch: true, idempotencyKey: "x" })).toThrow(OptionError);
+  expect(() => later.$with({ batch: true, idempotencyKey: "x" } as never)).toThrow(OptionError);
   expect(() => later.$with({ batch: true }).$with({ idempotencyKey: "x" })).toThrow(
     "Expected `batch` to be left out where there is an `idempotencyKey`, got true",
   );

@@ -185,7 +185,7 @@ it("replaces the limits that are given, and lifts those that are null", async ()
     { method: "a", per_group: null },
     {},
   ]);
-  await expect(client.$limits.set("a", { rate: "fast" })).rejects.toThrow(
+  await expect(client.$limits.set("a", { rate: "fast" as never })).rejects.toThrow(
     "Expected `rate` to be a rate like",
   );
   await expect(client.$limits.set("a", { perGroup: { atOnce: 1 } as never })).rejects.toThrow(OptionError);

@@ -1,5 +1,5 @@
 // What users of the client take; errors come with it, so that they can be caught by class.
-export type { Backoff, Limits, MethodLimits, Missed, Params, Span, When } from "zerotask-core";
+export type { Backoff, Limits, MethodLimits, Missed, Params, RateText, Span, When } from "zerotask-core";
 export {
   BrokerUnavailableError,
   BusyError,

@@ -6,6 +6,7 @@ import {
   limitsTable,
   type MethodLimits,
   OptionError,
+  type RateText,
 } from "zerotask-core";
 import type { Session } from "./session.ts";
 import type { MethodName } from "./typing.ts";
@@ -15,7 +16,7 @@ export interface LimitChanges {
   /** How many run at once. */
   readonly concurrency?: number | null;
   /** How many begin within a time, such as `"100/min"`. */
-  readonly rate?: string | null;
+  readonly rate?: RateText | null;
   /** What holds for each group of the method, as a whole: `{}` lifts it, too. */
   readonly perGroup?: Limits | null;
 }
@@ -39,7 +40,7 @@ export interface LimitControls<Methods = unknown> {
 interface WireLimits {
   readonly method: string;
   readonly concurrency?: number | null;
-  readonly rate?: string | null;
+  readonly rate?: RateText | null;
   readonly per_group?: WireLimits | null;
 }
 

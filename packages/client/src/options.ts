@@ -16,7 +16,9 @@ import {
   systemRuntime,
 } from "zerotask-core";
 
-export interface ClientOptions extends CallOptions {
+export type ClientOptions = ConnectionOptions & CallOptions;
+
+interface ConnectionOptions {
   /** The request socket of the broker. @default "tcp://127.0.0.1:5555" */
   readonly endpoint?: string;
   /** How long a call waits for a broker to be there before it rejects with `BrokerUnavailableError`. @default 5,000 */
@@ -31,8 +33,10 @@ export interface ClientOptions extends CallOptions {
   readonly dial?: Dial;
 }
 
-/** What can be set for each call, by `$with`. */
-export interface CallOptions extends SubmitOptions {
+/** What can be set for each call, by `$with`. `batch` and `idempotencyKey` each say by themselves which task is meant. */
+export type CallOptions = AnyCallOptions & ({ readonly batch?: never } | { readonly idempotencyKey?: never });
+
+interface AnyCallOptions extends SubmitOptions {
   /**
    * How long one run of the task may take: then its handler's signal fires, and it fails with `TaskExpiredError`.
    * A `Client` also waits no longer than this for the answer, counted from the call, however late its `at` is: then it
@@ -99,10 +103,10 @@ export function resolveCallOptions(more: CallOptions, before: CallOptions = {}):
   if (whenBusy !== undefined && whenBusy !== "fail" && whenBusy !== "wait") {
     throw new OptionError("whenBusy", '"fail" or "wait"', whenBusy);
   }
-  const options = { ...before, ...more };
+  const options: AnyCallOptions = { ...before, ...more };
   if (options.batch !== undefined && options.idempotencyKey !== undefined) {
     // Each says by itself which task a submission is.
     throw new OptionError("batch", "left out where there is an `idempotencyKey`", options.batch);
   }
-  return options;
+  return options as CallOptions;
 }

@@ -66,5 +66,25 @@ type Named<T, Prefix extends string = "", Above = never> = T extends Plain | Abo
         | Named<T[K], `${Prefix}${K}.`, Above | T>;
     }[keyof T & string];
 
-/** What has no methods of a user in it. */
-type Plain = string | number | bigint | boolean | symbol | null | undefined | readonly unknown[];
+/** What has no methods of a user in it, though its own may be called. */
+type Plain =
+  | string
+  | number
+  | bigint
+  | boolean
+  | symbol
+  | null
+  | undefined
+  | readonly unknown[]
+  | Date
+  | RegExp
+  | Error
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | WeakMap<WeakKey, unknown>
+  | WeakSet<WeakKey>
+  | PromiseLike<unknown>
+  | ArrayBufferLike
+  | ArrayBufferView
+  | URL
+  | AbortSignal;

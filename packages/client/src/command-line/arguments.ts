@@ -38,7 +38,12 @@ export function clientOptions(flags: Flags): ClientOptions {
 }
 
 /** The options of a task, with those left out that were not given. */
-export function taskOptions({ at, priority, group, retries }: TaskFlags): CallOptions {
+export function taskOptions({
+  at,
+  priority,
+  group,
+  retries,
+}: TaskFlags): Pick<CallOptions, "at" | "priority" | "group" | "retries"> {
   return {
     ...(at !== undefined && { at: timeOption("--at", at) }),
     ...(priority !== undefined && { priority }),

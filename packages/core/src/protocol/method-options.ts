@@ -2,14 +2,14 @@
 import { milliseconds, positiveInteger } from "../options.ts";
 import { booleanOption, OptionTable, oneOf } from "./option-table.ts";
 import { priorityOption, type RunOptions, runEntries } from "./task-options.ts";
-import { rateOption } from "./when.ts";
+import { type RateText, rateOption } from "./when.ts";
 
 /** How much of something may be done, over all nodes. Tasks over a limit wait; other methods go on. */
 export interface Limits {
   /** How many run at once. @default no limit */
   readonly concurrency?: number;
   /** How many begin within a time, such as `"100/min"`. @default no limit */
-  readonly rate?: string;
+  readonly rate?: RateText;
 }
 
 export interface MethodLimits extends Limits {

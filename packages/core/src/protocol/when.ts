@@ -84,6 +84,9 @@ export interface Rate {
 
 const ratePattern = /^\s*(\d{1,9})\s*\/\s*(.+)$/;
 
+/** How many within how long, such as `"100/min"` or `"5 / 10 seconds"`. */
+export type RateText = `${number}/${string}`;
+
 /** A rate such as `"100/min"` or `"5 / 10 seconds"`. @throws OptionError */
 export function rateOption(option: string, text: unknown): Rate {
   const [, count, per = ""] = (typeof text === "string" && ratePattern.exec(text)) || [];

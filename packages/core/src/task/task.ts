@@ -16,14 +16,22 @@ export type Task<Name extends string, Fn extends Handler> = Fn & { readonly [tas
 /** The name in a `Task`'s type. */
 export type NameOf<T> = T extends { readonly [taskName]: infer Name } ? Name : never;
 
-type MethodDecorator = <T extends Handler>(
-  method: T & Single<T>,
+/** `Args` are the params that a singleton's function takes: the method has to be called with such. */
+type MethodDecorator<Args extends readonly unknown[]> = <T extends Handler>(
+  method: T & Single<T> & Taking<Parameters<T>, Args>,
   context: ClassMethodDecoratorContext,
 ) => void;
-type BatchMethodDecorator = <T extends BatchHandler>(
-  method: T & Branded<T>,
+type BatchMethodDecorator<Args extends readonly unknown[]> = <T extends BatchHandler>(
+  method: T & Branded<T> & Taking<CallOf<T>, Args>,
   context: ClassMethodDecoratorContext,
 ) => void;
+
+/** Whether a function of `Args` can be called with `Params`. By `infer` it is asked once these are known, and no earlier. */
+type Taking<Params, Args extends readonly unknown[]> = Params extends infer Known extends readonly unknown[]
+  ? ((...args: Args) => void) extends (...args: Known) => void
+    ? unknown
+    : never
+  : never;
 
 /** A handler that takes a `Batch` needs the option `batch`: without it, it would be given the params of one call. */
 type Single<Fn> = IsBatch<Fn> extends true ? never : unknown;
@@ -38,6 +46,8 @@ interface Unbatched {
 
 interface Batched {
   readonly batch: BatchOptions;
+  /** By params, or none: what runs one at a time is never collected. */
+  readonly singleton?: false | object;
 }
 
 /** Serves `handler` as `name`: registers it at once. @throws OptionError when the name is taken or reserved */
@@ -58,9 +68,15 @@ export function task<const Name extends string, Fn extends Handler>(
 /** Decorates a method: the node that loads the class's module makes one instance of it and serves it. */
 export function task<T extends Handler>(method: T & Single<T>, context: ClassMethodDecoratorContext): void;
 /** Decorates a method that takes a `Batch` of calls in one run. */
-export function task(options: TaskOptions & Batched): BatchMethodDecorator;
+// biome-ignore lint/suspicious/noExplicitAny: what a function without types takes is not known
+export function task<Args extends readonly unknown[] = any[]>(
+  options: TaskOptions<Args> & Batched,
+): BatchMethodDecorator<Args>;
 /** Decorates a method, with options. */
-export function task(options: TaskOptions & Unbatched): MethodDecorator;
+// biome-ignore lint/suspicious/noExplicitAny: what a function without types takes is not known
+export function task<Args extends readonly unknown[] = any[]>(
+  options: TaskOptions<Args> & Unbatched,
+): MethodDecorator<Args>;
 export function task(first: unknown, ...rest: readonly unknown[]): unknown {
   const [second] = rest;
   if (typeof first === "function") return markMethod(first, second, {});
