@@ -243,7 +243,11 @@ it("retries all failed tasks, however many pages they are", async () => {
   await expect(client.$failed.list({ limit: 0 })).rejects.toThrow(
     "Expected `limit` to be a positive integer",
   );
-  await expect(client.$failed.list({ from: new Date("x") })).rejects.toThrow("Expected `from` to be a Date");
+  for (const wrong of [new Date("x"), Number.POSITIVE_INFINITY, Number.NaN, -1]) {
+    await expect(client.$failed.list({ from: wrong })).rejects.toThrow("Expected `from` to be a Date");
+  }
+  await client.$failed.retryAll({ from: new Date(-5), to: 1_000.6 });
+  expect(asked.at(-1)?.params).toMatchObject({ from: 0, to: 1_001 });
 });
 
 it("shows schedules in columns", async () => {

@@ -24,7 +24,7 @@ export interface FailedFilter {
 }
 
 export interface FailedListOptions extends FailedFilter {
-  /** How many tasks a page has at most. @default as many as the broker likes */
+  /** How many tasks a page has at most, up to 1,000. @default 100 */
   readonly limit?: number;
   /** The `next` of the page before. */
   readonly after?: string;
@@ -59,7 +59,10 @@ export interface FailedControls {
   list(options?: FailedListOptions): Promise<FailedPage>;
   /** All of them, however many pages that is: `for await (const task of client.$failed.all())`. */
   all(filter?: FailedFilter): AsyncIterable<FailedTask>;
-  /** Runs a failed task again, under its id. Rejects with `UnknownTaskError` where there is none. */
+  /**
+   * Runs a failed task again, under its id. Rejects with `UnknownTaskError` where there is none. A handle that was made
+   * before keeps the outcome that it knows; one that `later.$handle(id)` makes now waits for the new one.
+   */
   retry(id: string): Promise<void>;
   /** Runs them again. @returns how many */
   retryAll(filter?: FailedFilter): Promise<number>;
@@ -158,8 +161,9 @@ function textOption(option: string, value: unknown): void {
 }
 
 function timeOption(option: string, time: unknown): number {
-  const ms = time instanceof Date ? time.getTime() : time;
-  if (typeof ms === "number" && Number.isFinite(ms) && ms >= 0) return ms;
+  // Nothing was settled before 1970.
+  const ms = time instanceof Date ? Math.max(0, time.getTime()) : time;
+  if (typeof ms === "number" && Number.isFinite(ms) && ms >= 0) return Math.round(ms);
   throw new OptionError(option, "a Date, or milliseconds since the epoch", time);
 }
 

@@ -18,7 +18,7 @@ export interface Schedule {
   /** What becomes of runs whose time went by while they could not be made. */
   readonly missed: Missed;
   readonly paused: boolean;
-  /** When the next run is due; `null` while that is not known: paused, or until the run ends. */
+  /** When the next run is due; `null` while that is not known: paused, or while an interval's run goes on. */
   readonly nextAt: Date | null;
   /** How many runs were made. */
   readonly runs: number;
@@ -27,6 +27,7 @@ export interface Schedule {
   /** Whether that task is still to be settled. */
   readonly running: boolean;
   readonly lastStatus: TaskStatus | null;
+  /** When a node got that task; `null` before. */
   readonly lastStart: Date | null;
   readonly lastEnd: Date | null;
 }

@@ -55,7 +55,8 @@ export type CronOptions<P = Params> = ScheduleOptions &
 
 /**
  * Schedules are kept by the broker, as safely as it can, and go on without the client. All of this rejects with
- * `BrokerUnavailableError` when no broker is there, and `OptionError` for what can't be right.
+ * `BrokerUnavailableError` when no broker is there, with `OptionError` for what can't be right, and with
+ * `InvalidParamsError` for what only the broker can tell to be wrong: a cron expression, a time zone.
  */
 export interface Schedules<Methods = unknown> {
   /**

@@ -30,14 +30,15 @@ export interface WireSchedule {
 /** What `schedule_list` tells of each. Times are milliseconds since the epoch. */
 export interface WireScheduleState extends WireSchedule {
   readonly paused: boolean;
-  /** When the next run is due; `null` while that is not known: paused, or until the run ends. */
+  /** When the next run is due; `null` while that is not known: paused, or while an interval's run goes on. */
   readonly next_at: number | null;
   /** How many runs were made, and the task of the last one. */
   readonly runs: number;
   readonly task_id: string | null;
-  /** Whether that task is settled, and how. */
+  /** Whether that task is still to be settled. */
   readonly running: boolean;
   readonly last_status: string | null;
+  /** When a node got that task; `null` before. */
   readonly last_start: number | null;
   readonly last_end: number | null;
 }
