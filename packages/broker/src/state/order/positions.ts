@@ -7,7 +7,6 @@ import type { Task } from "../tasks/task.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
 import type { Turn } from "../turn.ts";
 import type { Lane } from "./lane.ts";
-import type { MethodQueue } from "./method-queue.ts";
 import type { MethodTable } from "./method-table.ts";
 import { isBefore } from "./order.ts";
 
@@ -50,8 +49,9 @@ export class Positions {
       const etaMs = Math.max(0, Math.round(dueAt - this.#parts.turn.now));
       addressee.deliver(respond(requestId, { result: { ahead: 0, eta_ms: etaMs } }));
     } else {
-      this.#parts.storages.for(level).countBefore(task.id, (count = 0) => {
-        tell(count + (lane?.held ?? 0));
+      this.#parts.storages.for(level).countBefore(task.id, (count = 0, failure) => {
+        if (failure === undefined) tell(count + (lane?.held ?? 0));
+        else addressee.deliver(respond(requestId, { error: failure }));
       });
     }
     return undefined;
@@ -64,26 +64,40 @@ export class Positions {
     for (const other of method.lanes.values()) {
       if (other !== lane) ahead += Math.min(before + 1, waitingOf(other));
     }
-    const etaMs = this.#etaOf(method, ahead);
+    const etaMs = this.#etaOf(lane, before, ahead);
     const dueIn = Math.max(0, dueAt - this.#parts.turn.now);
     return {
       result: { ahead, eta_ms: etaMs === undefined ? null : Math.round(Math.max(etaMs, dueIn)) },
     };
   }
 
-  #etaOf(method: MethodQueue, ahead: number): number | undefined {
-    const { meanRunMs, nodes, limits } = method;
+  /** Unknown while nothing serves the method, or none of it has run. */
+  #etaOf(lane: Lane, before: number, ahead: number): number | undefined {
+    const { meanRunMs, nodes, limits } = lane.method;
     if (meanRunMs === undefined) return undefined;
     let slots = 0;
     for (const node of nodes) slots += node.slots;
     const parallel = Math.min(slots, limits.concurrency ?? Number.POSITIVE_INFINITY);
     if (parallel === 0) return undefined;
-    const { count, perMs } =
-      limits.rate === undefined ? { count: 1, perMs: 0 } : rateOption("rate", limits.rate);
-    // With nobody ahead it begins when one of those that run ends.
-    const runs = Number.isFinite(parallel) ? (ahead + 1) / parallel : 0;
-    return Math.max(runs * meanRunMs, (ahead * perMs) / count);
+    const etaMs = Math.max(runsMs(ahead, parallel, meanRunMs), startsMs(ahead, limits.rate));
+    const { perGroup } = limits;
+    if (lane.group === "" || perGroup === undefined) return etaMs;
+    const { concurrency = Infinity, rate } = perGroup;
+    // Only those of its own group hold it up there, and none while the group may run more.
+    const inFront = before - Math.max(0, concurrency - lane.gate.running);
+    return Math.max(etaMs, inFront < 0 ? 0 : runsMs(inFront, concurrency, meanRunMs), startsMs(before, rate));
   }
+}
+
+/** With nobody ahead it begins when one of those that run ends. */
+function runsMs(ahead: number, parallel: number, meanRunMs: number): number {
+  return ((ahead + 1) / parallel) * meanRunMs;
+}
+
+function startsMs(ahead: number, rate: string | undefined): number {
+  if (rate === undefined) return 0;
+  const { count, perMs } = rateOption("rate", rate);
+  return (ahead * perMs) / count;
 }
 
 function waitingOf({ held, behind }: Lane): number {
