@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OptionError } from "zerotask-core";
-import type { FailedFilter } from "../../packages/broker/src/state/storage/stored-task.ts";
+import type { FailedFilter, StoreChange } from "../../packages/broker/src/state/storage/stored-task.ts";
 import { memoryStore } from "../../packages/broker/src/store/memory-store.ts";
 import { sqliteStore } from "../../packages/broker/src/store/sqlite-store.ts";
 import type { Store, TaskFilter } from "../../packages/broker/src/store/store.ts";
@@ -15,6 +15,7 @@ import {
   idsOf,
   remove,
   reschedule,
+  revive,
   settle,
   storedTask,
 } from "../support/stored-tasks.ts";
@@ -95,7 +96,7 @@ describe.each(stores)("a store in %s", (_, make) => {
         task,
         isClaimed: false,
       }));
-      expect(await store.commit(changes)).toEqual({ known: [], expireMore: false });
+      expect(await store.commit(changes)).toEqual({ known: [], revived: [], expireMore: false });
       expect(await store.get(["settled", "none", "bare", "full"])).toStrictEqual([settled, bare, full]);
     });
 
@@ -240,6 +241,18 @@ describe.each(stores)("a store in %s", (_, make) => {
       ]);
       expect(order).toEqual(["commit", "claim", "take", "get"]);
     });
+  });
+
+  it("removes what is settled, and nothing else where only that is to go", async () => {
+    await store.commit([add("a"), addClaimed("b"), settle("b")]);
+    const only = (id: string) => ({ ...remove(id), onlySettled: true }) as StoreChange;
+    await store.commit([only("a"), only("b"), only("none")]);
+    expect(idsOf(await store.get(["a", "b"]))).toEqual(["a"]);
+  });
+
+  it("tells under any name which task was revived", async () => {
+    const id = "\u0001nul\0";
+    expect((await store.commit([add(id), settle(id), revive(id)])).revived).toEqual([id]);
   });
 
   describe("claims", () => {
@@ -456,7 +469,11 @@ describe.each(stores)("a store in %s", (_, make) => {
 
     it("records whose time has come, and no others", async () => {
       await store.commit([...record("a", 3_000), ...record("b", 2_000), ...record("c", 4_000), add("d")]);
-      expect(await store.commit([expire({ now: 3_000 })])).toEqual({ known: [], expireMore: false });
+      expect(await store.commit([expire({ now: 3_000 })])).toEqual({
+        known: [],
+        revived: [],
+        expireMore: false,
+      });
       expect(await left()).toEqual(["c", "d"]);
     });
 
@@ -487,6 +504,81 @@ describe.each(stores)("a store in %s", (_, make) => {
       expect(await left()).toEqual(Array.from({ length: 10 }, (_, i) => `t${4_990 + i}`));
       expect((await store.commit([expire({ now: 99_999 })])).expireMore).toBe(false);
       expect(await left()).toEqual([]);
+    });
+  });
+
+  describe("failed records", () => {
+    const fine = (id: string, size = 100) => [
+      addClaimed(id, { params: undefined }),
+      settle(id, { forgetAt: 9_000, outcome: "x".repeat(size) }),
+    ];
+    let failures = 0;
+    const bad = (id: string, size = 100, status: "FAILED" | "EXPIRED" = "FAILED") => [
+      addClaimed(id, { params: undefined }),
+      settle(id, { status, settledAt: 3_000 + ++failures, forgetAt: 99_000, outcome: "x".repeat(size) }),
+    ];
+    const left = async () =>
+      idsOf((await store.list({ limit: 100 })).tasks)
+        .sort()
+        .join("");
+
+    it("take up half of the number of records at most: then the oldest of them go first", async () => {
+      await store.commit([...bad("a"), ...fine("m"), ...bad("b"), ...bad("c", 1, "EXPIRED"), ...fine("n")]);
+      await store.commit([expire({ maxRecords: 5 })]);
+      expect(await left()).toBe("abcmn");
+      await store.commit([expire({ maxRecords: 4 })]);
+      expect(await left()).toBe("bcmn");
+      await store.commit([expire({ maxRecords: 3 })]);
+      expect(await left()).toBe("cmn");
+      await store.commit([expire({ maxRecords: 2 })]);
+      expect(await left()).toBe("cn");
+      await store.commit([expire({ maxRecords: 0 })]);
+      expect(await left()).toBe("");
+    });
+
+    it("take up half of the bytes at most", async () => {
+      await store.commit([...bad("a", 50_000), ...bad("b", 50_000), ...fine("m", 40_000)]);
+      await store.commit([expire({ maxRecordBytes: 150_000 })]);
+      expect(await left()).toBe("abm");
+      await store.commit([expire({ maxRecordBytes: 130_000 })]);
+      expect(await left()).toBe("bm");
+      await store.commit([...fine("n", 60_000), expire({ maxRecordBytes: 130_000 })]);
+      expect(await left()).toBe("bn");
+    });
+
+    it("may take up more while there is room", async () => {
+      await store.commit([...bad("a"), ...bad("b"), ...bad("c"), expire({ maxRecords: 3 })]);
+      expect(await left()).toBe("abc");
+    });
+
+    it("go many at a time, and some of the others with them", async () => {
+      await store.commit(
+        Array.from({ length: 3_000 }, (_, i) => [...bad(`b${i}`, 1), ...fine(`f${i}`, 1)]).flat(),
+      );
+      let rounds = 1;
+      while ((await store.commit([expire({ maxRecords: 10 })])).expireMore) rounds++;
+      expect(rounds).toBe(3);
+      const tasks = idsOf((await store.list({ limit: 100 })).tasks);
+      const expected = Array.from({ length: 5 }, (_, i) => [`b${2_995 + i}`, `f${2_995 + i}`]);
+      expect(tasks).toEqual(expected.flat());
+    });
+
+    it("are counted right, whatever became of them", async () => {
+      await store.commit([...bad("a"), ...bad("b"), ...bad("c"), ...bad("d"), ...fine("m"), ...fine("n")]);
+      // Of these only `e` is a failed record then, and `b`, `m` and `n` are others.
+      await store.commit([remove("a"), revive("b"), settle("b"), revive("c"), revive("d")]);
+      await store.commit([add("e", { status: "FAILED", settledAt: 1, forgetAt: 99_000 })]);
+      await store.close();
+      await store.open();
+      await store.commit([expire({ maxRecords: 3 })]);
+      expect(await left()).toBe("cdemn");
+      // Two failed ones of four are half of them.
+      await store.commit([settle("d", { status: "EXPIRED", settledAt: 8_000, forgetAt: 99_000 })]);
+      await store.commit([expire({ maxRecords: 4 })]);
+      expect(await left()).toBe("cdemn");
+      await store.commit([settle("c", { status: "FAILED", settledAt: 8_001, forgetAt: 99_000 })]);
+      await store.commit([expire({ maxRecords: 4 })]);
+      expect(await left()).toBe("cdmn");
     });
   });
 
@@ -576,9 +668,31 @@ describe.each(stores)("a store in %s", (_, make) => {
       expect(await failedIds({ error: "small" })).toEqual([]);
     });
 
+    it("come in pages of a few megabytes", async () => {
+      const outcome = JSON.stringify("x".repeat(1_500_000));
+      const ids = Array.from({ length: 7 }, (_, i) => `large${i}`);
+      await store.commit(ids.flatMap((id, i) => [add(id), failed(id, 4_000 + i, { outcome })]));
+      const first = await store.failed({ limit: 100 });
+      expect(idsOf(first.tasks)).toEqual(["large6", "large5", "large4"]);
+      expect(await failedIds({ error: "xxx" }, 100)).toEqual([...ids].reverse());
+    });
+
+    it("are found among many, in pages that may be empty", async () => {
+      const many = Array.from({ length: 25_000 }, (_, i) => [
+        add(`t${i}`, { params: undefined }),
+        failed(`t${i}`, 4_000 + i),
+      ]);
+      await store.commit(many.flat());
+      expect((await store.failed({ limit: 9, method: "other" })).tasks).toEqual([]);
+      expect(await failedIds({ method: "other" })).toEqual(["c"]);
+      expect(await failedIds({ method: "other", from: 3_000 })).toEqual([]);
+      expect(await failedIds({ to: 3_001 })).toEqual(["b", "a", "c"]);
+      expect(await failedIds({ from: 4_010, to: 4_012 }, 1)).toEqual(["t11", "t10"]);
+    });
+
     it("are queued again, as if they had not failed, and then are none any more", async () => {
       const before = await getOne("b");
-      await store.commit([{ type: "revive", id: "b", dueAt: 5_000, rank: 4 }]);
+      await store.commit([revive("b")]);
       expect(await getOne("b")).toStrictEqual(
         storedTask("b", { attempt: before?.attempt ?? 0, dueAt: 5_000, rank: 4 }),
       );
@@ -589,15 +703,13 @@ describe.each(stores)("a store in %s", (_, make) => {
     });
 
     it("can't be queued again while they are none", async () => {
-      await store.commit([
-        { type: "revive", id: "f", dueAt: 1, rank: 1 },
-        { type: "revive", id: "none", dueAt: 1, rank: 1 },
-      ]);
+      const result = await store.commit([revive("f"), revive("none"), revive("b"), revive("b")]);
+      expect(result.revived).toEqual(["b"]);
       expect(await getOne("f")).toStrictEqual(storedTask("f", { method: "other" }));
     });
 
     it("count as records no more when they are queued again", async () => {
-      await store.commit([{ type: "revive", id: "b", dueAt: 5_000, rank: 4 }]);
+      await store.commit([revive("b")]);
       await store.commit([expire({ maxRecords: 0 })]);
       expect(await failedIds()).toEqual([]);
       expect(await getOne("b")).toBeDefined();
@@ -623,4 +735,21 @@ describe.each(stores)("a store in %s", (_, make) => {
     await closed;
     expect((await store.open()).unsettled).toBe(1);
   });
+});
+
+it("counts records in SQLite as they were when a commit fails", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "zerotask-store-"));
+  const store = sqliteStore(join(folder, "data"));
+  await store.open();
+  await store.commit([..."abmnx"].map((id) => addClaimed(id)));
+  await store.commit([settle("a", { status: "FAILED" }), settle("b", { status: "EXPIRED" })]);
+  await store.commit([settle("m"), settle("n")]);
+  const changes = [remove("a"), revive("b"), settle("x", { status: "FAILED" })];
+  await expect(store.commit([...changes, reschedule("none"), add("y", { attempt: 0.5 })])).rejects.toThrow();
+  await store.commit([expire({ maxRecords: 4 })]);
+  expect(idsOf((await store.list({ limit: 9 })).tasks)).toEqual(["a", "b", "m", "n", "x"]);
+  await store.commit([expire({ maxRecords: 3 })]);
+  expect(idsOf((await store.list({ limit: 9 })).tasks)).toEqual(["b", "m", "n", "x"]);
+  await store.close();
+  rmSync(folder, { recursive: true });
 });

@@ -110,6 +110,7 @@ export class Disk {
       throw new StoreError("Can't write: the disk is full");
     }
     const known: StoredTask[] = [];
+    const revived: string[] = [];
     let expireMore = false;
     for (const change of changes) {
       const id = change.type === "add" ? change.task.id : "id" in change ? change.id : undefined;
@@ -117,8 +118,9 @@ export class Disk {
       if (change.type === "save-item") this.#observer.onItem(change.kind, change.value);
       const result = this.tasks.commit([change]);
       known.push(...result.known);
+      revived.push(...result.revived);
       expireMore ||= result.expireMore;
     }
-    return { known, expireMore };
+    return { known, revived, expireMore };
   }
 }

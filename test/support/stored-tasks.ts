@@ -76,4 +76,8 @@ export function remove(id: string): StoreChange {
   return { type: "remove", id };
 }
 
+export function revive(id: string, fields: Change<"revive"> = {}): StoreChange {
+  return { type: "revive", id, dueAt: 5_000, rank: 4, ...fields };
+}
+
 export const idsOf = (tasks: readonly { readonly id: string }[]): string[] => tasks.map(({ id }) => id);

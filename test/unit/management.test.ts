@@ -40,6 +40,16 @@ function setUp(options: MachineOptions = {}) {
   };
 }
 
+/** What a client is answered, in order. */
+function answersOf(effects: readonly Effect[]): unknown[] {
+  const messages = effects.flatMap((effect) =>
+    effect.type === "send" && effect.peer === "cli" && !("method" in effect.message) ? [effect.message] : [],
+  );
+  return messages.map((message) =>
+    "error" in message ? message.error : (message as { result: unknown }).result,
+  );
+}
+
 interface Page {
   readonly tasks: readonly { readonly task_id: string; readonly error: { readonly message: string } }[];
   readonly next: string | null;
@@ -231,6 +241,76 @@ describe("failed tasks", () => {
     expect(after.started().sort()).toEqual(["cli-0#2", "cli-1#2"]);
   });
 
+  const askAtOnce = (driven: ReturnType<typeof setUp>, ...asked: [string, object][]): unknown[] =>
+    answersOf(
+      driven.broker.from(
+        "cli",
+        asked.map(([method, params], i) => call(`zerotask.broker.${method}`, `q${i}`, params)),
+      ),
+    );
+
+  it("are gone where their outcome was taken away just before", () => {
+    const driven = setUp();
+    driven.node();
+    failSome(driven, 1);
+    const answers = askAtOnce(
+      driven,
+      ["client_task_result", { task_id: "0" }],
+      ["failed_retry", { task_id: "cli-0" }],
+    );
+    expect(answers).toMatchObject([
+      { code: -32000 },
+      { code: -32020, message: 'No task has the id "cli-0"' },
+    ]);
+    expect(driven.broker.counts.unsettled).toBe(0);
+    expect(driven.started()).toEqual([]);
+  });
+
+  it("run though their outcome was taken away just after", () => {
+    const driven = setUp();
+    driven.node();
+    failSome(driven, 1);
+    const answers = askAtOnce(
+      driven,
+      ["failed_retry", { task_id: "cli-0" }],
+      ["client_task_result", { task_id: "0" }],
+    );
+    expect(answers).toMatchObject([{ code: -32000 }, true]);
+    driven.after(1);
+    expect(driven.ask("client_task_status", { task_id: "cli-0" })).toBe("ASSIGNED");
+    driven.finish("cli-0#2");
+    expect(driven.ask("client_task_result", { task_id: "cli-0" })).toBe(3);
+    expect(driven.broker.counts.unsettled).toBe(0);
+  });
+
+  it("are gone where they went over their time meanwhile", () => {
+    const driven = setUp({ failedTtlMs: 100_000, resultTtlMs: 1_000, replayMs: 1_000 });
+    driven.node();
+    failSome(driven, 2);
+    driven.broker.holdStores();
+    driven.ask("failed_retry", { task_id: "cli-0" });
+    driven.ask("failed_retry_all", {});
+    driven.after(200_000);
+    expect(answersOf(driven.broker.storeAll())).toMatchObject([
+      { code: -32020 },
+      { retried: 0, next: "memory/" },
+    ]);
+    expect(driven.broker.counts.unsettled).toBe(0);
+  });
+
+  it("are retried as far as there is room, and the rest when there is some again", () => {
+    const driven = setUp({ maxStoredTasks: 2 });
+    driven.node();
+    failSome(driven, 5);
+    expect(driven.ask("failed_retry_all", {})).toEqual({ retried: 2, next: "disk/" });
+    expect(driven.ask("failed_retry_all", { after: "disk/" })).toMatchObject({ code: -32060 });
+    for (const attempt of driven.started()) driven.finish(attempt);
+    expect(driven.ask("failed_retry_all", { after: "disk/" })).toEqual({ retried: 2, next: "disk/" });
+    for (const attempt of driven.started()) driven.finish(attempt);
+    expect(driven.ask("failed_retry_all", { after: "disk/" })).toEqual({ retried: 1, next: "memory/" });
+    expect(list(driven).tasks).toEqual([]);
+  });
+
   it("are none while they run, or went well", () => {
     const driven = setUp();
     driven.node();
@@ -285,6 +365,43 @@ describe("a task's position", () => {
     driven.submit("later", { delay_ms: 5_000 });
     driven.after(1_000);
     expect(position(driven, "later")).toEqual({ ahead: 0, eta_ms: 4_000 });
+  });
+
+  it("goes by the limits of its group, too", () => {
+    const driven = setUp();
+    driven.node(10, [{ name: "add", per_group: { concurrency: 1 } }]);
+    driven.submit("first", { group: "a" });
+    driven.after(1_000);
+    for (const attempt of driven.started()) driven.finish(attempt);
+    for (let i = 0; i < 4; i++) driven.submit(`a${i}`, { group: "a" });
+    expect(driven.started()).toEqual(["cli-a0#1"]);
+    expect(position(driven, "a1")).toEqual({ ahead: 0, eta_ms: 1_000 });
+    expect(position(driven, "a3")).toEqual({ ahead: 2, eta_ms: 3_000 });
+    driven.ask("limits_set", { method: "add", per_group: { concurrency: 1, rate: "1/min" } });
+    expect(position(driven, "a3")).toEqual({ ahead: 2, eta_ms: 120_000 });
+  });
+
+  it("has no time while nothing serves the method", () => {
+    const driven = setUp();
+    driven.node();
+    driven.submit("a");
+    driven.after(1_000);
+    driven.finish(driven.started()[0] ?? "");
+    driven.broker.from("worker", call("zerotask.broker.node_disconnect", "bye", { node_id: "worker" }));
+    driven.submit("b");
+    expect(position(driven, "b")).toEqual({ ahead: 0, eta_ms: null });
+  });
+
+  it("is an error where the store can't count", () => {
+    const driven = setUp();
+    driven.submit("a");
+    const effects: Effect[] = [];
+    driven.broker.stores.disk.countBefore = () => {
+      effects.push(...driven.broker.handle({ type: "store-failed", level: "disk", reason: "it is full" }));
+      return 0;
+    };
+    position(driven, "a");
+    expect(answersOf(effects)).toMatchObject([{ message: expect.stringContaining("it is full") }]);
   });
 
   it("of an unknown one is an error", () => {

@@ -1,6 +1,5 @@
 // How a store in memory holds a task: one object, whose place in an order never changes.
-import { TaskStatus } from "zerotask-core";
-import type { StoredTask } from "../state/storage/stored-task.ts";
+import { isFailed, type StoredTask } from "../state/storage/stored-task.ts";
 import { bytesOf } from "./limits.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -21,8 +20,8 @@ export function isClaimable(entry: Entry): boolean {
   return !entry.isClaimed && !entry.isGone && entry.settledAt === undefined;
 }
 
-export function isFailed({ status, isGone }: Entry): boolean {
-  return !isGone && (status === TaskStatus.Failed || status === TaskStatus.Expired);
+export function isFailedRecord(entry: Entry): boolean {
+  return !entry.isGone && isFailed(entry);
 }
 
 /** By a time or rank, and of equal ones by age. */

@@ -87,9 +87,9 @@ export class ClaimableTasks {
   countBefore(entry: Entry): number {
     let count = 0;
     for (const other of this.#ready.get(entry.method)?.get(entry.group) ?? []) {
-      if (other !== entry && byRank(other, entry)) count++;
+      if (other !== entry && byRank(other, entry) && ++count === maxCounted) break;
     }
-    return Math.min(count, maxCounted);
+    return count;
   }
 
   take(entry: Entry): void {

@@ -1,21 +1,33 @@
 // What a store in memory does, quick at a million tasks. Nothing here waits for anything.
 import { GenerationalMap, OrderedQueue, TaskStatus } from "zerotask-core";
-import type {
-  Claim,
-  Claimed,
-  ClaimedByTime,
-  CommitResult,
-  FailedFilter,
-  StoreChange,
-  StoredTask,
-  StoreSummary,
-  Taken,
-  TaskPage,
+import { encodeFailedPlace } from "../state/storage/failed-place.ts";
+import {
+  type Claim,
+  type Claimed,
+  type ClaimedByTime,
+  type CommitResult,
+  type FailedFilter,
+  isFailed,
+  type StoreChange,
+  type StoredTask,
+  type StoreSummary,
+  type Taken,
+  type TaskPage,
 } from "../state/storage/stored-task.ts";
-import { bytesOf, maxExpired, maxListScan, recordOverhead } from "./limits.ts";
-import { byNumber, type Entry, entryOf, isClaimable, isFailed, taskOf } from "./memory-entry.ts";
+import {
+  bytesOf,
+  countRecord,
+  isOver,
+  isOverByFailed,
+  maxExpired,
+  maxListScan,
+  maxPageBytes,
+  type Records,
+  recordOverhead,
+} from "./limits.ts";
+import { byNumber, type Entry, entryOf, isClaimable, isFailedRecord, taskOf } from "./memory-entry.ts";
 import { ClaimableTasks } from "./memory-ready.ts";
-import { encodeFailedPlace, failedStart, pageStart } from "./page-start.ts";
+import { failedStart, pageStart } from "./page-start.ts";
 import type { TaskCount, TaskFilter } from "./store.ts";
 
 type Of<Type extends StoreChange["type"]> = Extract<StoreChange, { type: Type }>;
@@ -32,9 +44,10 @@ export class MemoryTasks {
     byNumber((entry) => entry.forgetAt ?? 0),
     (entry) => !entry.isGone,
   );
-  #recordBytes = 0;
-  /** By `failedSeq`; some may have been retried, or be gone. */
+  readonly #counted: Records = { count: 0, bytes: 0, failed: 0, failedBytes: 0 };
+  /** By `failedSeq`; some may have been retried, or be gone: all before the first place are. */
   #failed: Entry[] = [];
+  #firstFailed = 0;
   #failedSeq = 0;
   /** Unsettled tasks by what there is to be one of at a time. */
   readonly #instances = new Map<string, Set<Entry>>();
@@ -65,13 +78,15 @@ export class MemoryTasks {
 
   commit(changes: readonly StoreChange[]): CommitResult {
     const known: StoredTask[] = [];
+    const revived: string[] = [];
     let expireMore = false;
     for (const change of changes) {
       if (change.type === "add") this.#add(change, known);
       else if (change.type === "expire") expireMore = this.#expire(change);
+      else if (change.type === "revive") this.#revive(change, revived);
       else this.#change(change);
     }
-    return { known, expireMore };
+    return { known, revived, expireMore };
   }
 
   claim(claim: Claim): Claimed {
@@ -109,12 +124,15 @@ export class MemoryTasks {
     const start = this.#placeOfFailed(failedStart(after).number);
     const end = Math.max(0, start - maxListScan);
     let place = start - 1;
-    for (; place >= end && tasks.length < limit; place--) {
+    let bytes = 0;
+    for (; place >= end && tasks.length < limit && bytes < maxPageBytes; place--) {
       const entry = this.#failed[place] as Entry;
       const { settledAt = 0, outcome = "" } = entry;
-      if (!isFailed(entry) || (method !== undefined && entry.method !== method)) continue;
+      if (!isFailedRecord(entry) || (method !== undefined && entry.method !== method)) continue;
       if (settledAt < (from ?? -Infinity) || settledAt >= (to ?? Infinity)) continue;
-      if (text === undefined || outcome.includes(text)) tasks.push(taskOf(entry));
+      if (text !== undefined && !outcome.includes(text)) continue;
+      tasks.push(taskOf(entry));
+      bytes += entry.bytes;
     }
     const last = this.#failed[place + 1];
     if (place < 0 || last === undefined) return { tasks, next: undefined };
@@ -126,12 +144,14 @@ export class MemoryTasks {
     const start = this.#placeAfter(pageStart(after));
     const end = Math.min(this.#order.length, start + maxListScan);
     let place = start;
-    for (; place < end && tasks.length < limit; place++) {
+    let bytes = 0;
+    for (; place < end && tasks.length < limit && bytes < maxPageBytes; place++) {
       const entry = this.#order[place] as Entry;
       if (entry.isGone || (status !== undefined && entry.status !== status)) continue;
       if (method !== undefined && entry.method !== method) continue;
       if (entry.createdAt < (from ?? -Infinity) || entry.createdAt >= (to ?? Infinity)) continue;
       tasks.push(taskOf(entry));
+      bytes += entry.bytes;
     }
     const last = place < this.#order.length ? this.#order[place - 1] : undefined;
     return { tasks, next: last === undefined ? undefined : String(last.seq) };
@@ -149,7 +169,7 @@ export class MemoryTasks {
     );
   }
 
-  #change(change: Exclude<StoreChange, Of<"add"> | Of<"expire">>): void {
+  #change(change: Exclude<StoreChange, Of<"add" | "expire" | "revive">>): void {
     switch (change.type) {
       case "settle":
         this.#settle(change);
@@ -157,12 +177,11 @@ export class MemoryTasks {
       case "reschedule":
         this.#reschedule(change);
         break;
-      case "revive":
-        this.#revive(change);
+      case "remove": {
+        const entry = this.#entries.get(change.id);
+        if (change.onlySettled !== true || entry?.settledAt !== undefined) this.#remove(entry);
         break;
-      case "remove":
-        this.#remove(this.#entries.get(change.id));
-        break;
+      }
       case "save-session":
         this.#sessions.set(change.id, change.token);
         break;
@@ -219,7 +238,7 @@ export class MemoryTasks {
     if (!next.isClaimed) this.#claimable.enter(next);
   }
 
-  #revive({ id, dueAt, rank }: Of<"revive">): void {
+  #revive({ id, dueAt, rank }: Of<"revive">, revived: string[]): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || entry.settledAt === undefined) return;
     const next = this.#replace(entry, {
@@ -228,16 +247,24 @@ export class MemoryTasks {
       ...{ outcome: undefined, settledAt: undefined, forgetAt: undefined, expiresAt: undefined },
     });
     this.#claimable.enter(next);
+    revived.push(id);
   }
 
   #expire({ now, maxRecords, maxRecordBytes }: Of<"expire">): boolean {
     for (let removed = 0; ; removed++) {
-      const first = this.#records.peek();
-      const isOver = this.#records.size > maxRecords || this.#recordBytes > maxRecordBytes;
-      if (first === undefined || (!isOver && (first.forgetAt ?? 0) > now)) return false;
+      const isByFailed = isOverByFailed(this.#counted, maxRecords, maxRecordBytes);
+      const first = isByFailed ? this.#oldestFailed() : this.#records.peek();
+      const mustGo = isOver(this.#counted, maxRecords, maxRecordBytes) || (first?.forgetAt ?? 0) <= now;
+      if (first === undefined || !mustGo) return false;
       if (removed === maxExpired) return true;
       this.#remove(first);
     }
+  }
+
+  #oldestFailed(): Entry | undefined {
+    let first = this.#failed[this.#firstFailed];
+    while (first !== undefined && !isFailedRecord(first)) first = this.#failed[++this.#firstFailed];
+    return first;
   }
 
   #remove(entry: Entry | undefined): void {
@@ -272,7 +299,7 @@ export class MemoryTasks {
     if (wasClaimable) this.#claimable.left(entry, entry.status);
     this.#removeInstance(entry);
     if (entry.settledAt === undefined) return;
-    this.#recordBytes -= entry.bytes;
+    countRecord(this.#counted, entry.bytes, isFailed(entry), -1);
     this.#records.drop();
   }
 
@@ -299,11 +326,14 @@ export class MemoryTasks {
 
   #record(entry: Entry): void {
     entry.bytes += bytesOf(entry.outcome) + recordOverhead;
-    this.#recordBytes += entry.bytes;
+    countRecord(this.#counted, entry.bytes, isFailed(entry));
     this.#records.add(entry);
     if (!isFailed(entry)) return;
     // As many of them may be void as there are records.
-    if (this.#failed.length > 2 * this.#records.size + 1_024) this.#failed = this.#failed.filter(isFailed);
+    if (this.#failed.length > 2 * this.#records.size + 1_024) {
+      this.#failed = this.#failed.filter(isFailedRecord);
+      this.#firstFailed = 0;
+    }
     entry.failedSeq = ++this.#failedSeq;
     this.#failed.push(entry);
   }

@@ -1,5 +1,6 @@
 // What a caller gives to go on with a list, checked alike by every store.
 import { OptionError } from "zerotask-core";
+import { type FailedPlace, parseFailedPlace } from "../state/storage/failed-place.ts";
 
 /**
  * The place after which a page begins.
@@ -11,25 +12,13 @@ export function pageStart(after: string | undefined): number {
   return Number(after);
 }
 
-/** The page of failed tasks that begins before this place; the first one has none. */
-export interface FailedPlace {
-  readonly settledAt: number;
-  readonly number: number;
-}
-
-const failedPlace = /^([0-9]{1,16}(?:\.[0-9]{1,20})?):([0-9]{1,15})$/;
-
 /**
  * Where to go on with a list of failed tasks.
  * @throws OptionError when it is not the `next` of such a page
  */
 export function failedStart(after: string | undefined): FailedPlace {
   if (after === undefined) return { settledAt: Infinity, number: Infinity };
-  const [, settledAt, number] = failedPlace.exec(after) ?? [];
-  if (number === undefined) throw new OptionError("after", "the `next` of a page", after);
-  return { settledAt: Number(settledAt), number: Number(number) };
-}
-
-export function encodeFailedPlace({ settledAt, number }: FailedPlace): string {
-  return `${settledAt}:${number}`;
+  const place = parseFailedPlace(after);
+  if (place === undefined) throw new OptionError("after", "the `next` of a page", after);
+  return place;
 }

@@ -1,5 +1,6 @@
 // What goes between the broker's thread and the one that writes to disk. Changes and tasks travel as one flat
 // array of primitives each: cloning an object per task would cost the broker more than all else it does for it.
+import type { FailedPlace } from "../state/storage/failed-place.ts";
 import type {
   Claim,
   FailedFilter,
@@ -7,7 +8,6 @@ import type {
   StoredTask,
   StoreSummary,
 } from "../state/storage/stored-task.ts";
-import type { FailedPlace } from "./page-start.ts";
 import type { TaskCount, TaskFilter } from "./store.ts";
 
 export type Primitive = string | number | null;
@@ -36,7 +36,7 @@ export type Request =
 /** What each request is answered with; tasks are `FlatTasks`. */
 export interface Answers {
   open: StoreSummary;
-  commit: { readonly known: FlatTasks; readonly expireMore: boolean };
+  commit: { readonly known: FlatTasks; readonly revived: readonly string[]; readonly expireMore: boolean };
   claim: { readonly tasks: FlatTasks; readonly left: readonly (readonly [string, number])[] };
   claimDue: { readonly tasks: FlatTasks; readonly nextAt: number | undefined };
   claimExpired: Answers["claimDue"];
@@ -109,7 +109,7 @@ export function flattenChanges(changes: readonly StoreChange[]): Primitive[] {
         flat.push(ChangeCode.Revive, encodeName(change.id), change.dueAt, change.rank);
         break;
       case "remove":
-        flat.push(ChangeCode.Remove, encodeName(change.id));
+        flat.push(ChangeCode.Remove, encodeName(change.id), change.onlySettled === true ? 1 : 0);
         break;
       case "save-session":
         flat.push(ChangeCode.SaveSession, encodeName(change.id), encodeName(change.token));

@@ -50,7 +50,8 @@ const migrations: readonly string[] = [
      WHERE claimed = 0 AND settled_at IS NULL AND status = 'SCHEDULED';
    CREATE INDEX task_claimed ON task (claimed) WHERE claimed = 1 AND settled_at IS NULL;
    CREATE INDEX task_instance ON task (instance) WHERE instance IS NOT NULL AND settled_at IS NULL;
-   CREATE INDEX task_failed ON task (settled_at, seq)
+   -- All that a search for failed tasks looks at, but their errors.
+   CREATE INDEX task_failed ON task (settled_at, seq, method, bytes, status)
      WHERE settled_at IS NOT NULL AND status IN ('FAILED', 'EXPIRED');
    CREATE TABLE item (kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, name))
      STRICT, WITHOUT ROWID;`,

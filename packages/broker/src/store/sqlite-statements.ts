@@ -3,6 +3,7 @@ import type { Database, Statement } from "./sqlite-database.ts";
 import { taskColumns } from "./sqlite-messages.ts";
 
 const columns = taskColumns.join(", ");
+const isFailed = "status IN ('FAILED', 'EXPIRED')";
 
 type StatementName =
   | "begin"
@@ -15,6 +16,7 @@ type StatementName =
   | "saveSession"
   | "removeSession"
   | "oldestRecords"
+  | "oldestFailed"
   | "removeRecord"
   | "revive"
   | "saveItem"
@@ -28,6 +30,7 @@ type StatementName =
   | "get"
   | "placeOf"
   | "countBefore"
+  | "failedEnd"
   | "failed"
   | "scanEnd"
   | "list"
@@ -38,6 +41,7 @@ type StatementName =
   | "items"
   | "nextExpiry"
   | "records"
+  | "failedRecords"
   | "sessions"
   | "lastSeq"
   | "time"
@@ -49,22 +53,26 @@ const sql: { readonly [Name in StatementName]: string } = {
   rollback: "ROLLBACK",
   add: `INSERT INTO task (seq, bytes, claimed, ${columns})
         VALUES (?, ?, ?, ${taskColumns.map(() => "?").join(", ")}) ON CONFLICT (id) DO NOTHING`,
-  settle: `UPDATE task SET status = ?, attempt = ?, outcome = ?, settled_at = ?, forget_at = ?, bytes = note_record(bytes + ?)
+  settle: `UPDATE task SET status = ?, attempt = ?, outcome = ?, settled_at = ?, forget_at = ?, 
+             bytes = note_record(bytes + ?, ?)
            WHERE id = ? AND settled_at IS NULL`,
   reschedule: `UPDATE task SET status = ?, attempt = ?, losses = ?, failures = ?, reruns = ?, priority = ?, rank = ?,
                  due_at = ?, expires_at = ?, claimed = ?
                WHERE id = ? AND settled_at IS NULL`,
   revive: `UPDATE task SET status = 'QUEUED', due_at = ?, rank = ?, claimed = 0, losses = 0, failures = 0, reruns = 0,
              expires_at = NULL, outcome = NULL, settled_at = NULL, forget_at = NULL,
-             bytes = forget_record(bytes, coalesce(length(CAST(params AS BLOB)), 0))
+             bytes = forget_record(bytes, ${isFailed}, coalesce(length(CAST(params AS BLOB)), 0))
            WHERE id = ? AND settled_at IS NOT NULL`,
   saveItem: `INSERT INTO item VALUES (?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value`,
   removeItem: "DELETE FROM item WHERE kind = ? AND name = ?",
-  remove: "DELETE FROM task WHERE id = ? RETURNING settled_at, bytes",
+  remove: `DELETE FROM task WHERE id = ? AND (? = 0 OR settled_at IS NOT NULL)
+           RETURNING settled_at, bytes, ${isFailed}`,
   saveSession: "INSERT INTO session VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET token = excluded.token",
   removeSession: "DELETE FROM session WHERE id = ?",
-  oldestRecords: `SELECT seq, bytes, forget_at FROM task INDEXED BY task_record
+  oldestRecords: `SELECT seq, bytes, ${isFailed}, forget_at FROM task INDEXED BY task_record
                   WHERE settled_at IS NOT NULL ORDER BY forget_at`,
+  oldestFailed: `SELECT seq, bytes FROM task INDEXED BY task_failed
+                 WHERE settled_at IS NOT NULL AND ${isFailed} ORDER BY settled_at, seq`,
   removeRecord: "DELETE FROM task WHERE seq = ?",
   ready: `SELECT ${columns}, seq, bytes, rank FROM task INDEXED BY task_ready
           WHERE claimed = 0 AND settled_at IS NULL AND status = 'QUEUED' AND method = ? AND grp = ?
@@ -83,8 +91,13 @@ const sql: { readonly [Name in StatementName]: string } = {
   countBefore: `SELECT count(*) FROM (SELECT 1 FROM task INDEXED BY task_ready
                 WHERE claimed = 0 AND settled_at IS NULL AND status = 'QUEUED' AND method = ? AND grp = ?
                   AND (rank, seq) < (?, ?) LIMIT ?)`,
+  failedEnd: `SELECT settled_at, seq FROM task INDEXED BY task_failed
+              WHERE settled_at IS NOT NULL AND ${isFailed} AND (settled_at, seq) < (?, ?)
+              ORDER BY settled_at DESC, seq DESC LIMIT 1 OFFSET ?`,
   failed: `SELECT ${columns}, seq, bytes, settled_at FROM task INDEXED BY task_failed
-           WHERE settled_at IS NOT NULL AND status IN ('FAILED', 'EXPIRED') AND (settled_at, seq) < (?, ?)
+           WHERE settled_at IS NOT NULL AND ${isFailed}
+             AND (settled_at, seq) < (?1, ?2) AND (settled_at, seq) >= (?3, ?4)
+             AND (?5 IS NULL OR method = ?5) AND (?6 IS NULL OR instr(outcome, ?6) > 0)
            ORDER BY settled_at DESC, seq DESC`,
   scanEnd: `SELECT max(seq), count(*) FROM (SELECT seq FROM task WHERE seq > ? ORDER BY seq LIMIT ?)`,
   list: `SELECT ${columns}, seq, bytes FROM task
@@ -101,6 +114,8 @@ const sql: { readonly [Name in StatementName]: string } = {
                WHERE expires_at IS NOT NULL AND settled_at IS NULL AND claimed = 0`,
   records: `SELECT count(*), coalesce(sum(bytes), 0) FROM task INDEXED BY task_record
             WHERE settled_at IS NOT NULL`,
+  failedRecords: `SELECT count(*), coalesce(sum(bytes), 0) FROM task INDEXED BY task_failed
+                  WHERE settled_at IS NOT NULL AND ${isFailed}`,
   items: "SELECT kind, name, value FROM item",
   sessions: "SELECT id, token FROM session",
   lastSeq: "SELECT coalesce(max(seq), 0) FROM task",
@@ -111,8 +126,8 @@ const sql: { readonly [Name in StatementName]: string } = {
 export type Statements = { readonly [Name in StatementName]: Statement };
 
 /**
- * Rows come as arrays, in the order of the columns. `settle` calls `note_record` with the bytes of what it settles;
- * `revive` calls `forget_record` with those of the record and of the params that are left.
+ * Rows come as arrays, in the order of the columns. `settle` calls `note_record` with the bytes of what it settles, and
+ * whether it failed; `revive` calls `forget_record` with the same of the record, and the bytes of the params that are left.
  */
 export function prepareStatements(database: Database): Statements {
   const prepare = (text: string): Statement => {

@@ -1,6 +1,7 @@
 // The store on disk, as the broker's thread sees it: every request goes to a thread that writes, in order.
 import { join, resolve } from "node:path";
 import { knownOptions, OptionError } from "zerotask-core";
+import { encodeFailedPlace } from "../state/storage/failed-place.ts";
 import type {
   Claim,
   Claimed,
@@ -13,7 +14,7 @@ import type {
   Taken,
   TaskPage,
 } from "../state/storage/stored-task.ts";
-import { encodeFailedPlace, failedStart, pageStart } from "./page-start.ts";
+import { failedStart, pageStart } from "./page-start.ts";
 import {
   type Answers,
   decodeName,
@@ -90,8 +91,11 @@ class SqliteStore implements Store {
   }
 
   async commit(changes: readonly StoreChange[]): Promise<CommitResult> {
-    const { known, expireMore } = await this.#ask({ type: "commit", changes: flattenChanges(changes) });
-    return { known: unflattenTasks(known), expireMore };
+    const { known, revived, ...rest } = await this.#ask({
+      type: "commit",
+      changes: flattenChanges(changes),
+    });
+    return { ...rest, known: unflattenTasks(known), revived: revived.map(decodeName) };
   }
 
   async claim(claim: Claim): Promise<Claimed> {

@@ -1,23 +1,25 @@
 // What the writer thread does with the data file: the operations of a store, one at a time.
-import type { Claim, FailedFilter, StoreSummary } from "../state/storage/stored-task.ts";
-import { bytesOf, maxCounted, maxExpired, maxListScan, recordOverhead } from "./limits.ts";
-import type { FailedPlace } from "./page-start.ts";
+import type { TaskStatus } from "zerotask-core";
+import type { FailedPlace } from "../state/storage/failed-place.ts";
+import { type Claim, type FailedFilter, isFailed, type StoreSummary } from "../state/storage/stored-task.ts";
+import {
+  bytesOf,
+  countRecord,
+  isOver,
+  isOverByFailed,
+  maxCounted,
+  maxExpired,
+  maxListScan,
+  maxPageBytes,
+  type Records,
+  recordOverhead,
+} from "./limits.ts";
 import type { Database, Statement } from "./sqlite-database.ts";
 import { type Answers, ChangeCode, type Primitive, taskColumns } from "./sqlite-messages.ts";
 import { prepareStatements, type Statements } from "./sqlite-statements.ts";
 import type { TaskCount, TaskFilter } from "./store.ts";
 
 type Row = Primitive[];
-
-/** A page of a list holds no more than about so much. */
-const maxPageBytes = 16 * 1_024 * 1_024;
-
-/** What is kept in memory of the file's contents, and so must be undone with a transaction. */
-interface Totals {
-  readonly records: number;
-  readonly recordBytes: number;
-  readonly time: number;
-}
 
 /** The only row. Unlike `get`, `all` runs the statement to its end, without which nothing could be committed. */
 const rowOf = (statement: Statement, ...values: Primitive[]): Row | undefined =>
@@ -30,8 +32,7 @@ export class SqliteTasks {
   readonly #database: Database;
   readonly #do: Statements;
   #nextSeq: number;
-  #records: number;
-  #recordBytes: number;
+  #records: Records;
   #time: number;
   /** The time in the file. */
   #savedTime: number;
@@ -39,17 +40,26 @@ export class SqliteTasks {
   constructor(database: Database) {
     this.#database = database;
     // Of what would tell how large the new record is, calling back costs least: RETURNING takes four times as long.
-    database.function("note_record", { directOnly: true }, (bytes: number) => this.#noteRecord(bytes));
-    database.function("forget_record", { directOnly: true }, (bytes: number, left: number) => {
-      this.#records--;
-      this.#recordBytes -= bytes;
-      return left;
+    database.function("note_record", { directOnly: true }, (bytes: number, failed: number) => {
+      countRecord(this.#records, bytes, failed === 1);
+      return bytes;
     });
+    database.function(
+      "forget_record",
+      { directOnly: true },
+      (bytes: number, failed: number, left: number) => {
+        countRecord(this.#records, bytes, failed === 1, -1);
+        return left;
+      },
+    );
     this.#do = prepareStatements(database);
     this.#nextSeq = Number(rowOf(this.#do.lastSeq)?.[0]) + 1;
-    const [records, recordBytes] = rowOf(this.#do.records) ?? [];
-    this.#records = Number(records);
-    this.#recordBytes = Number(recordBytes);
+    const [count, bytes] = rowOf(this.#do.records) ?? [];
+    const [failed, failedBytes] = rowOf(this.#do.failedRecords) ?? [];
+    this.#records = {
+      ...{ count: Number(count), bytes: Number(bytes) },
+      ...{ failed: Number(failed), failedBytes: Number(failedBytes) },
+    };
     this.#time = Number(rowOf(this.#do.time)?.[0]);
     this.#savedTime = this.#time;
   }
@@ -97,16 +107,18 @@ export class SqliteTasks {
   commit(changes: readonly Primitive[]): Answers["commit"] {
     return this.#write(() => {
       const known: Primitive[] = [];
+      const revived: string[] = [];
       let expireMore = false;
       for (let i = 0; i < changes.length; ) {
         const values = fieldCounts[changes[i] as number] as number;
         const fields = changes.slice(i + 1, i + 1 + values);
         if (changes[i] === ChangeCode.Expire) expireMore = this.#expire(fields as number[]);
+        else if (changes[i] === ChangeCode.Revive) this.#revive(fields, revived);
         else this.#change(changes[i] as number, fields, known);
         i += 1 + values;
       }
       if (this.#time > this.#savedTime) this.#do.setTime.run(this.#time);
-      return { known, expireMore };
+      return { known, revived, expireMore };
     });
   }
 
@@ -165,39 +177,29 @@ export class SqliteTasks {
   }
 
   failed(filter: Omit<FailedFilter, "after">, before: FailedPlace): Answers["failed"] {
-    const { method, from = -Infinity, to = Infinity, error, limit } = filter;
+    const { method = null, from = -Infinity, to = Infinity, error = null, limit } = filter;
+    const start = [
+      Math.min(before.settledAt, to, Number.MAX_VALUE),
+      to <= before.settledAt ? 0 : Math.min(before.number, Number.MAX_SAFE_INTEGER),
+    ];
+    const [endAt = null, endNumber = null] = rowOf(this.#do.failedEnd, ...start, maxListScan - 1) ?? [];
+    const end = endAt === null || Number(endAt) < from ? undefined : [endAt, endNumber];
     const tasks: Primitive[] = [];
-    const [methodColumn, outcomeColumn] = [taskColumns.indexOf("method"), taskColumns.indexOf("outcome")];
     let count = 0;
-    let scanned = 0;
     let bytes = 0;
-    const first = { settledAt: Math.min(before.settledAt, to), number: before.number };
-    const isBounded = first.settledAt === before.settledAt;
-    const rows = rowsOf(
-      this.#do.failed,
-      Math.min(first.settledAt, Number.MAX_VALUE),
-      isBounded ? Math.min(first.number, Number.MAX_SAFE_INTEGER) : 0,
-    );
-    for (const row of rows) {
-      const [number, size, settledAt] = row.splice(taskColumns.length).map(Number) as [
-        number,
-        number,
-        number,
-      ];
-      if (settledAt < from) break;
-      const isWanted =
-        (method === undefined || row[methodColumn] === method) &&
-        (error === undefined || String(row[outcomeColumn] ?? "").includes(error));
-      if (isWanted) {
-        tasks.push(...row);
-        count++;
-        bytes += size;
-      }
-      if (count >= limit || bytes >= maxPageBytes || ++scanned >= maxListScan) {
-        return { tasks, next: { settledAt, number } };
+    const last = end ?? [Math.max(from, -Number.MAX_VALUE), 0];
+    for (const row of rowsOf(this.#do.failed, ...start, ...last, method, error)) {
+      const [number, size, settledAt] = row.splice(taskColumns.length).map(Number);
+      tasks.push(...row);
+      bytes += Number(size);
+      if (++count >= limit || bytes >= maxPageBytes) {
+        return { tasks, next: { settledAt: Number(settledAt), number: Number(number) } };
       }
     }
-    return { tasks, next: undefined };
+    return {
+      tasks,
+      next: end === undefined ? undefined : { settledAt: Number(end[0]), number: Number(end[1]) },
+    };
   }
 
   get(ids: readonly string[]): Primitive[] {
@@ -231,7 +233,7 @@ export class SqliteTasks {
 
   /** All or nothing; what is kept in memory goes back with the file. */
   #write<T>(change: () => T): T {
-    const before: Totals = { records: this.#records, recordBytes: this.#recordBytes, time: this.#time };
+    const before = { records: { ...this.#records }, time: this.#time };
     try {
       this.#do.begin.run();
       const result = change();
@@ -240,7 +242,6 @@ export class SqliteTasks {
       return result;
     } catch (error) {
       this.#records = before.records;
-      this.#recordBytes = before.recordBytes;
       this.#time = before.time;
       // A full disk may have ended the transaction already.
       if (this.#database.isTransaction) this.#do.rollback.run();
@@ -259,11 +260,6 @@ export class SqliteTasks {
       case ChangeCode.Reschedule: {
         const [id = null, ...changed] = fields;
         this.#do.reschedule.run(...changed, id);
-        break;
-      }
-      case ChangeCode.Revive: {
-        const [id = null, ...changed] = fields;
-        this.#do.revive.run(...changed, id);
         break;
       }
       case ChangeCode.SaveItem:
@@ -287,7 +283,9 @@ export class SqliteTasks {
   }
 
   #add(fields: Primitive[], known: Primitive[]): void {
-    const [id = null, params, createdAt, outcome, settledAt] = addedColumns.map((place) => fields[place]);
+    const [id = null, params, status, createdAt, outcome, settledAt] = addedColumns.map(
+      (place) => fields[place],
+    );
     const isSettled = settledAt !== null;
     const bytes = bytesOf(params as string) + (isSettled ? bytesOf(outcome as string) + recordOverhead : 0);
     if (this.#do.add.run(this.#nextSeq, bytes, ...fields).changes === 0) {
@@ -296,45 +294,52 @@ export class SqliteTasks {
     }
     this.#nextSeq++;
     this.#time = Math.max(this.#time, Number(createdAt), Number(settledAt));
-    if (isSettled) this.#noteRecord(bytes);
-  }
-
-  #noteRecord(bytes: number): number {
-    this.#records++;
-    this.#recordBytes += bytes;
-    return bytes;
+    if (isSettled) countRecord(this.#records, bytes, isFailed({ status: status as TaskStatus }));
   }
 
   #settle(fields: Primitive[]): void {
     const [id = null, status = null, attempt = null, outcome = null, settledAt = null, forgetAt = null] =
       fields;
     const added = bytesOf(outcome as string) + recordOverhead;
+    const failed = isFailed({ status: status as TaskStatus }) ? 1 : 0;
     const { settle } = this.#do;
-    if (settle.run(status, attempt, outcome, settledAt, forgetAt, added, id).changes === 0) return;
+    if (settle.run(status, attempt, outcome, settledAt, forgetAt, added, failed, id).changes === 0) return;
     this.#time = Math.max(this.#time, Number(settledAt));
   }
 
-  #remove([id = null]: Primitive[]): void {
-    const row = rowOf(this.#do.remove, id);
-    if (row === undefined || row[0] === null) return;
-    this.#records--;
-    this.#recordBytes -= Number(row[1]);
+  #revive([id = null, ...changed]: Primitive[], revived: string[]): void {
+    if (this.#do.revive.run(...changed, id).changes > 0) revived.push(String(id));
+  }
+
+  #remove([id = null, onlySettled = 0]: Primitive[]): void {
+    const [settledAt = null, bytes, failed] = rowOf(this.#do.remove, id, onlySettled) ?? [];
+    if (settledAt !== null) countRecord(this.#records, Number(bytes), failed === 1, -1);
   }
 
   #expire([now = 0, maxRecords = 0, maxRecordBytes = 0]: number[]): boolean {
-    const expired: Primitive[] = [];
+    const expired = new Set<Primitive>();
+    const expire = (seq: Primitive, bytes: Primitive, failed: boolean): void => {
+      expired.add(seq);
+      countRecord(this.#records, Number(bytes), failed, -1);
+    };
+    for (const [seq = null, bytes = 0] of this.#oldestFailed(maxRecords, maxRecordBytes)) {
+      if (!isOverByFailed(this.#records, maxRecords, maxRecordBytes) || expired.size === maxExpired) break;
+      expire(seq, bytes, true);
+    }
     let more = false;
-    for (const [seq = null, bytes, forgetAt] of rowsOf(this.#do.oldestRecords)) {
-      const isOver = this.#records > maxRecords || this.#recordBytes > maxRecordBytes;
-      if (!isOver && Number(forgetAt) > now) break;
-      more = expired.length === maxExpired;
+    for (const [seq = null, bytes = 0, failed, forgetAt] of rowsOf(this.#do.oldestRecords)) {
+      if (expired.has(seq)) continue;
+      if (!isOver(this.#records, maxRecords, maxRecordBytes) && Number(forgetAt) > now) break;
+      more = expired.size === maxExpired;
       if (more) break;
-      expired.push(seq);
-      this.#records--;
-      this.#recordBytes -= Number(bytes);
+      expire(seq, bytes, failed === 1);
     }
     for (const seq of expired) this.#do.removeRecord.run(seq);
     return more;
+  }
+
+  #oldestFailed(maxRecords: number, maxRecordBytes: number): Iterable<Row> {
+    return isOverByFailed(this.#records, maxRecords, maxRecordBytes) ? rowsOf(this.#do.oldestFailed) : [];
   }
 
   /** Claims what is due of what is there in the order of its times: rows of a task, its number, bytes and time. */
@@ -364,9 +369,9 @@ export class SqliteTasks {
 }
 
 /** How many values follow each `ChangeCode`. */
-const fieldCounts: readonly number[] = [1 + taskColumns.length, 6, 11, 1, 2, 1, 3, 3, 3, 2];
+const fieldCounts: readonly number[] = [1 + taskColumns.length, 6, 11, 2, 2, 1, 3, 3, 3, 2];
 
 /** Where in the fields of an added task those are that are looked at; before them stands whether it is claimed. */
-const addedColumns: readonly number[] = ["id", "params", "created_at", "outcome", "settled_at"].map(
+const addedColumns: readonly number[] = ["id", "params", "status", "created_at", "outcome", "settled_at"].map(
   (name) => 1 + taskColumns.indexOf(name),
 );

@@ -1,21 +1,19 @@
 // What clients ask about tasks that failed: which they are, and that they are run once more.
-import {
-  BrokerMethod,
-  describe,
-  ErrorCode,
-  type ErrorObject,
-  type Outcome,
-  respond,
-  TaskStatus,
-} from "zerotask-core";
+import { BrokerMethod, describe, ErrorCode, type ErrorObject, type Outcome, respond } from "zerotask-core";
 import type { Load } from "../load.ts";
 import type { MethodTable } from "../order/method-table.ts";
 import { rankOf } from "../order/order.ts";
 import type { Sessions } from "../peers/sessions.ts";
 import type { Backlog } from "../storage/backlog.ts";
-import type { Storage } from "../storage/storage.ts";
+import { parseFailedPlace } from "../storage/failed-place.ts";
 import type { Storages } from "../storage/storages.ts";
-import type { Durability, FailedFilter, StoredTask, TaskPage } from "../storage/stored-task.ts";
+import {
+  type Durability,
+  type FailedFilter,
+  isFailed,
+  type StoredTask,
+  type TaskPage,
+} from "../storage/stored-task.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import { bytesOf, viewOfStored } from "../tasks/task-record.ts";
 import type { Turn } from "../turn.ts";
@@ -35,11 +33,12 @@ const maxLimit = 1_000;
 const filterNames = ["method", "from", "to", "error"];
 
 type Then = (page: TaskPage, next: string | null, failure: ErrorObject | undefined) => void;
+type Revived = (isRevived: boolean, failure: ErrorObject | undefined) => void;
 
 export class FailedCommands {
   readonly #parts: FailedCommandParts;
-  /** Tasks that are being put back, so that nobody else does it meanwhile. */
-  readonly #reviving = new Set<string>();
+  /** Tasks that are being put back, so that nobody else does it meanwhile; and who is told of it. */
+  readonly #reviving = new Map<string, Revived[]>();
 
   constructor(parts: FailedCommandParts) {
     this.#parts = parts;
@@ -74,13 +73,15 @@ export class FailedCommands {
           const message = `Expected a task that is FAILED or EXPIRED, got one that is ${stored.status}`;
           throw new Refusal(ErrorCode.InvalidTaskId, message);
         }
-        this.#revive(stored, level);
+        this.#revive(stored, level, (isRevived, failure) => {
+          if (failure !== undefined) answer(command, { error: failure });
+          // Its record may have been taken away, or gone over its time, before it was put back.
+          else answer(command, isRevived ? { result: true } : unknownTask(id).error);
+        });
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         answer(command, error.error);
-        return;
       }
-      this.#whenStored(command, level, true);
     });
     return undefined;
   }
@@ -92,23 +93,31 @@ export class FailedCommands {
         answer(command, { error: failure });
         return;
       }
-      let retried = 0;
+      const level = this.#levelOf(place);
+      let [asked, retried] = [0, 0];
+      let goOnAt = next;
       try {
-        for (const task of tasks) if (this.#revive(task, this.#levelOf(place))) retried++;
+        for (const task of tasks) {
+          if (this.#reviving.has(task.id)) continue;
+          this.#revive(task, level, (isRevived) => {
+            if (isRevived) retried++;
+          });
+          asked++;
+        }
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        answer(command, error.error);
-        return;
+        if (asked === 0) {
+          answer(command, error.error);
+          return;
+        }
+        // The same page once more: those that are put back are none of it any more.
+        goOnAt = `${level}/${place.after ?? ""}`;
       }
-      this.#whenStored(command, this.#levelOf(place), { retried, next });
+      this.#parts.storages.for(level).whenStored((failure) => {
+        answer(command, failure === undefined ? { result: { retried, next: goOnAt } } : { error: failure });
+      });
     });
     return undefined;
-  }
-
-  #whenStored(command: Command, level: Durability, result: unknown): void {
-    this.#parts.storages.for(level).whenStored((failure) => {
-      answer(command, failure === undefined ? { result } : { error: failure });
-    });
   }
 
   /** A page of one store after the other, the safest first. */
@@ -127,25 +136,35 @@ export class FailedCommands {
     return level ?? this.#parts.storages.best.level;
   }
 
-  /** @returns whether it was to be done @throws Refusal when there is no room for it */
-  #revive(task: StoredTask, level: Durability): boolean {
+  /**
+   * Puts a task back, and tells whether it was still there.
+   * @throws Refusal when there is no room for it
+   */
+  #revive(task: StoredTask, level: Durability, then: Revived): void {
     const { backlog, load, methods, sessions, turn } = this.#parts;
     const { id, ownerId, method, group, params, priority } = task;
-    if (this.#reviving.has(id)) return false;
+    const others = this.#reviving.get(id);
+    if (others !== undefined) {
+      others.push(then);
+      return;
+    }
     const owner = sessions.clients.get(ownerId);
     const bytes = bytesOf(params);
     const refusal = load.refusal(owner, level, bytes) ?? methods.refusal(method, group);
     if (refusal !== undefined) throw refusal;
     const rank = rankOf(turn.now, priority);
-    const storage: Storage = this.#parts.storages.for(level);
-    this.#reviving.add(id);
+    const storage = this.#parts.storages.for(level);
+    const told = [then];
+    this.#reviving.set(id, told);
     load.add(owner, level, bytes);
     storage.change({ type: "revive", id, dueAt: turn.now, rank });
     storage.whenStored((failure) => {
       this.#reviving.delete(id);
-      if (failure === undefined) backlog.leave(methods.lane(method, group), level, rank, undefined);
+      const isRevived = failure === undefined && storage.hasRevived(id);
+      if (isRevived) backlog.leave(methods.lane(method, group), level, rank, undefined);
+      else load.remove(owner, level, bytes);
+      for (const tell of told) tell(isRevived, failure);
     });
-    return true;
   }
 }
 
@@ -155,13 +174,13 @@ interface Place {
   readonly after: string | undefined;
 }
 
-const places = /^(memory|disk)\/([0-9]{1,16}(?:\.[0-9]{1,20})?:[0-9]{1,15})?$/;
+const places = /^(memory|disk)\/(.+)?$/;
 
 function readPlace(read: ParamReader): Place {
   if (!read.has("after")) return { level: undefined, after: undefined };
   const text = read.string("after");
   const [, level, after] = places.exec(text) ?? [];
-  if (level === undefined) {
+  if (level === undefined || (after !== undefined && parseFailedPlace(after) === undefined)) {
     const message = `Expected \`after\` to be the \`next\` of a page, got ${describe(text)}`;
     throw new Refusal(ErrorCode.InvalidParams, message);
   }
@@ -176,10 +195,6 @@ function readFilter(read: ParamReader, limit: number): FailedFilter {
     ...(read.has("to") && { to: read.count("to") }),
     ...(read.has("error") && { error: read.string("error") }),
   };
-}
-
-function isFailed({ status }: StoredTask): boolean {
-  return status === TaskStatus.Failed || status === TaskStatus.Expired;
 }
 
 function describeFailed(stored: StoredTask): object {

@@ -55,7 +55,8 @@ export class TaskCommands {
       if (outcome === undefined) throw notComplete(status);
       // Somebody else's task can be looked at by its id; only its owner takes the result away.
       if (ownerId === client.id && level !== undefined) {
-        this.#parts.storages.for(level).change({ type: "remove", id });
+        // It may be run once more already.
+        this.#parts.storages.for(level).change({ type: "remove", id, onlySettled: true });
       }
       return outcome;
     });

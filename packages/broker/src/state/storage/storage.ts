@@ -54,6 +54,7 @@ export class Storage {
   #stored = 0;
   readonly #dependents = new Deque<Dependent>();
   readonly #known = new Map<string, StoredTask>();
+  readonly #revived = new Set<string>();
   readonly #asked = new Map<number, Then<StoreAnswer>>();
   #lastRequest = 0;
   #isExpiring = false;
@@ -94,6 +95,11 @@ export class Storage {
   /** What was there before under the id of a task that was just added. To be asked in `whenStored` of its turn. */
   knownBefore(id: string): StoredTask | undefined {
     return this.#known.get(id);
+  }
+
+  /** Whether a task that was to be revived was still there, and settled. To be asked in `whenStored` of its turn. */
+  hasRevived(id: string): boolean {
+    return this.#revived.has(id);
   }
 
   claim(claim: Claim, then: Then<Claimed>): void {
@@ -137,10 +143,11 @@ export class Storage {
   }
 
   /** All batches up to this one are stored. */
-  onPersisted(batch: number, { known }: CommitResult): void {
+  onPersisted(batch: number, { known, revived }: CommitResult): void {
     if (this.#failure !== undefined) return;
     this.#stored = batch;
     for (const task of known) this.#known.set(task.id, task);
+    for (const id of revived) this.#revived.add(id);
     try {
       for (let first = this.#dependents.peek(); first !== undefined; first = this.#dependents.peek()) {
         if (first.batch > batch) break;
@@ -149,6 +156,7 @@ export class Storage {
       }
     } finally {
       this.#known.clear();
+      this.#revived.clear();
     }
   }
 

@@ -71,15 +71,18 @@ export type StoreChange =
     }
   /** A settled task is QUEUED once more, as if nothing had failed yet; attempts go on being numbered. */
   | { readonly type: "revive"; readonly id: string; readonly dueAt: number; readonly rank: number }
-  /** Forget a task and its record, settled or not. */
-  | { readonly type: "remove"; readonly id: string }
+  /** Forget a task and its record, settled or not; with `onlySettled` only what is settled. */
+  | { readonly type: "remove"; readonly id: string; readonly onlySettled?: boolean }
   /** A client that may come back after a restart, and the proof that it is the same. */
   | { readonly type: "save-session"; readonly id: string; readonly token: string }
   | { readonly type: "remove-session"; readonly id: string }
   /** What the broker knows beside tasks, such as schedules: a text under a kind and a name. */
   | { readonly type: "save-item"; readonly kind: string; readonly name: string; readonly value: string }
   | { readonly type: "remove-item"; readonly kind: string; readonly name: string }
-  /** Remove some records of settled tasks that are over their time, or over a number or a size; the oldest first. */
+  /**
+   * Remove some records of settled tasks that are over their time, or over a number or a size: those that may go
+   * first, but what failed may take up only half of each, and then goes by when it was settled.
+   */
   | {
       readonly type: "expire";
       readonly now: number;
@@ -90,6 +93,8 @@ export type StoreChange =
 export interface CommitResult {
   /** For each added task whose id was there before: what is there. Nothing was changed for it. */
   readonly known: readonly StoredTask[];
+  /** The ids of the tasks that a `revive` has QUEUED once more. */
+  readonly revived: readonly string[];
   /** Whether an `expire` left some that it should have removed. */
   readonly expireMore: boolean;
 }
@@ -129,6 +134,11 @@ export interface FailedFilter {
   readonly after?: string;
   /** At most so many tasks of a page. */
   readonly limit: number;
+}
+
+/** Whether a task is one of those that can be retried by hand. */
+export function isFailed({ status }: Pick<StoredTask, "status">): boolean {
+  return status === "FAILED" || status === "EXPIRED";
 }
 
 export interface TaskPage {
