@@ -109,6 +109,7 @@ export class TaskLife {
       this.#postpone(stored, level);
       return;
     }
+    if (isBack(held)) return;
     const task = this.#hold(stored, level);
     if (this.#parts.patience.hasExpired(task)) {
       this.#expire(task);
@@ -262,7 +263,7 @@ export class TaskLife {
           const other = this.#parts.tasks.get(task.id);
           if (isTaken && other !== undefined && other.level !== storage.level) {
             this.#postpone(task, storage.level);
-          } else if (isTaken) held.push(this.#takeBack(task, storage.level));
+          } else if (isTaken && !isBack(other)) held.push(this.#takeBack(task, storage.level));
         }
         askAll(others, failure ?? problem);
       });
@@ -370,4 +371,12 @@ export class TaskLife {
     const error = errorObject(ErrorCode.MethodNotFound, `Method not found: ${method}`, { method });
     settlement.settle(task, TaskStatus.Failed, { error }, 0);
   }
+}
+
+/**
+ * Whether a task that was on its way to its store was called back before it was claimed there: the store will be told
+ * that it is held.
+ */
+function isBack(held: Task | undefined): boolean {
+  return held !== undefined && held.settled === undefined && !held.isArriving;
 }
