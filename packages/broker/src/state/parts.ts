@@ -70,6 +70,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
   });
   const backlog = new Backlog(turn, storages, {
     isServed: (method) => scheduler.isServed(method),
+    hasNext: (method) => methods.next(method) !== undefined,
     lane: (method, group) => methods.lane(method, group),
     onClaimed: (task, level) => life.admit(task, level),
     onClaimedAll: (lane) => {

@@ -10,7 +10,10 @@ import type { Claimed, ClaimedByTime, Durability, StoredTask, StoreSummary } fro
 /** So many tasks of one method may wait in memory, shared by its groups; more are left to the store. */
 const windowTasks = 10_000;
 /** But so many of each group. */
-const minGroupTasks = 4;
+const minGroupTasks = 8;
+/** How long one of so many groups waits for others of which more is to be claimed, while something of its method can run. */
+const gatherMs = 10;
+const manyGroups = 16;
 /** More are claimed once a group has this part of what it may have. */
 const lowPart = 10;
 /** Or once a store has what comes before all that waits, unless it has so many times as much. */
@@ -33,6 +36,8 @@ const levels: readonly Durability[] = ["memory", "disk"];
 export interface BacklogHandlers {
   /** Whether anybody could run tasks of this method. */
   isServed(method: MethodQueue): boolean;
+  /** Whether a task of this method waits that could begin. */
+  hasNext(method: MethodQueue): boolean;
   lane(method: string, group: string): Lane;
   /** What was claimed, to be held and run. */
   onClaimed(task: StoredTask, level: Durability): void;
@@ -63,6 +68,8 @@ export class Backlog {
   readonly #times: { readonly [level in Durability]: Times } = { memory: never(), disk: never() };
   /** Groups of which more is to be claimed at the end of the turn. */
   readonly #low = new Set<Lane>();
+  /** Since when the first of them is there. */
+  #lowSince = 0;
 
   constructor(turn: Turn, storages: Storages, handlers: BacklogHandlers) {
     this.#turn = turn;
@@ -88,6 +95,7 @@ export class Backlog {
   get next(): number {
     const isHolding = this.#postponed.length > 0 || (this.#low.size > 0 && this.#heldUntil > this.#turn.now);
     let next = isHolding ? this.#heldUntil : Number.POSITIVE_INFINITY;
+    if (this.#low.size > 0) next = Math.min(next, Math.max(this.#heldUntil, this.#lowSince + gatherMs));
     for (const level of levels) {
       const { due, expiry, isClaimingDue, isClaimingExpired } = this.#times[level];
       if (!isClaimingDue) next = Math.min(next, Math.max(due, this.#heldUntil));
@@ -162,6 +170,7 @@ export class Backlog {
     if (!isLow && (!lane.isOvertaken || lane.window > mostOvertaken * most)) return;
     if (lane.parkedCount >= mostParked) return;
     if (!this.#handlers.isServed(lane.method)) return;
+    if (this.#low.size === 0) this.#lowSince = this.#turn.now;
     this.#low.add(lane);
   }
 
@@ -187,7 +196,10 @@ export class Backlog {
   flush(): void {
     if (this.#low.size === 0 || this.#heldUntil > this.#turn.now) return;
     const asked = new Map<string, Lane[]>();
+    const isDue = this.#lowSince + gatherMs <= this.#turn.now;
     for (const lane of this.#low) {
+      if (!isDue && this.#canWait(lane)) continue;
+      this.#low.delete(lane);
       for (const level of levels) {
         const behind = lane.behind[level];
         if (behind.count === 0 || behind.isClaiming) continue;
@@ -197,7 +209,6 @@ export class Backlog {
         else lanes.push(lane);
       }
     }
-    this.#low.clear();
     for (const [key, lanes] of asked) {
       const level = key.startsWith("disk") ? "disk" : "memory";
       const most = groupTasks((lanes[0] as Lane).method);
@@ -209,6 +220,12 @@ export class Backlog {
         this.#claim(lanes.slice(i, i + perPage), level, perGroup);
       }
     }
+  }
+
+  /** A claim costs as much for one group as for many. */
+  #canWait(lane: Lane): boolean {
+    const { method } = lane;
+    return method.lanes.size >= manyGroups && !lane.isOvertaken && this.#handlers.hasNext(method);
   }
 
   #claim(lanes: readonly Lane[], level: Durability, limit: number): void {
