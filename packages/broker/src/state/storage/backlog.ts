@@ -9,8 +9,10 @@ import type { Claimed, ClaimedByTime, Durability, StoredTask, StoreSummary } fro
 
 /** So many tasks of one method may wait in memory, shared by its groups; more are left to the store. */
 const windowTasks = 10_000;
-/** But so many of each group. */
-const minGroupTasks = 8;
+/** But so many of each group; a few more where groups are not too many. */
+const minGroupTasks = 4;
+const fewGroupTasks = 16;
+const fewTasks = 160_000;
 /** How long one of so many groups waits for others of which more is to be claimed, while something of its method can run. */
 const gatherMs = 10;
 const manyGroups = 16;
@@ -214,7 +216,7 @@ export class Backlog {
       const most = groupTasks((lanes[0] as Lane).method);
       // All groups in one page, if that can be: they take turns from the first on.
       const share = Math.floor(pageTasks / lanes.length);
-      const perGroup = Math.min(most, Math.max(share, minGroupTasks));
+      const perGroup = Math.min(most, Math.max(share, fewGroupTasks));
       const perPage = Math.ceil(pageTasks / perGroup);
       for (let i = 0; i < lanes.length; i += perPage) {
         this.#claim(lanes.slice(i, i + perPage), level, perGroup);
@@ -291,7 +293,9 @@ export class Backlog {
 
 /** How many tasks of each group of a method may wait in memory. */
 function groupTasks({ lanes }: MethodQueue): number {
-  return Math.max(minGroupTasks, Math.floor(windowTasks / Math.max(1, lanes.size)));
+  const groups = Math.max(1, lanes.size);
+  const few = Math.min(fewGroupTasks, Math.floor(fewTasks / groups));
+  return Math.max(minGroupTasks, few, Math.floor(windowTasks / groups));
 }
 
 /**
