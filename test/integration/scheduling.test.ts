@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { AsyncClient, Client, ConflictError, TaskFailedError, TaskStoppedError } from "zerotask-client";
+import type { Dispatcher } from "zerotask-core";
 import { type Batch, type Results, RetryError } from "zerotask-node";
 import { connect, connectAsync, gate, startBroker, startNode } from "../support/cluster.ts";
 import { end, freePort, runToEnd, start } from "../support/processes.ts";
@@ -224,21 +225,24 @@ describe("singletons", () => {
   });
 });
 
+/** A node that runs one task at a time, and is busy until `open`; `seen` tells what it runs then, in order. */
+async function busyNode(endpoint: string) {
+  const { opened, open } = gate();
+  const seen: string[] = [];
+  const serve = (dispatcher: Dispatcher): void => {
+    dispatcher.add("hold", () => opened);
+    dispatcher.add("see", (what: string) => void seen.push(what));
+  };
+  await startNode(endpoint, serve, { slots: 1, prefetch: 0 });
+  const later = connectAsync(endpoint);
+  await later.hold().accepted;
+  return { later, open, seen };
+}
+
 describe("order", () => {
   it("is by priority, and then by age", async () => {
     const { requestEndpoint } = await startBroker();
-    const { opened, open } = gate();
-    const seen: string[] = [];
-    await startNode(
-      requestEndpoint,
-      (dispatcher) => {
-        dispatcher.add("hold", () => opened);
-        dispatcher.add("see", (what: string) => void seen.push(what));
-      },
-      { slots: 1, prefetch: 0 },
-    );
-    const later = connectAsync(requestEndpoint);
-    await later.hold().accepted;
+    const { later, open, seen } = await busyNode(requestEndpoint);
     const handles = [
       later.see("first"),
       later.see("second"),
@@ -276,18 +280,7 @@ describe("order", () => {
 
   it("lets groups take turns, whatever each has queued", async () => {
     const { requestEndpoint } = await startBroker();
-    const { opened, open } = gate();
-    const seen: string[] = [];
-    await startNode(
-      requestEndpoint,
-      (dispatcher) => {
-        dispatcher.add("hold", () => opened);
-        dispatcher.add("see", (what: string) => void seen.push(what));
-      },
-      { slots: 1, prefetch: 0 },
-    );
-    const later = connectAsync(requestEndpoint);
-    await later.hold().accepted;
+    const { later, open, seen } = await busyNode(requestEndpoint);
     const groups = ["big", "big", "big", "big", "small", "other"];
     const handles = groups.map((group) => later.$with({ group: `tenant-${group}` }).see(group));
     await Promise.all(handles.map((handle) => handle.accepted));

@@ -1,43 +1,14 @@
 // Limits that clients set, tasks that failed, and places in a queue, on a clock that the test turns.
 import { describe, expect, it } from "vitest";
 import type { Effect } from "../../packages/broker/src/state/effect.ts";
-import { answer, call, type MachineOptions, machine } from "../support/broker-machine.ts";
+import { call, type MachineOptions, machine } from "../support/broker-machine.ts";
+import { drive } from "../support/driven.ts";
 
 function setUp(options: MachineOptions = {}) {
-  const broker = machine({ hasDisk: true, stalledMs: 1e12, sessionTtlMs: 1e12, ...options });
-  broker.client("cli");
-  const waiting: string[] = [];
-  let requests = 0;
-  const see = (effects: readonly Effect[]): readonly Effect[] => {
-    for (const effect of effects) {
-      if (effect.type !== "send" || effect.peer !== "worker" || !("method" in effect.message)) continue;
-      if (typeof effect.message.id === "string") waiting.push(effect.message.id);
-    }
-    return effects;
-  };
-  const ask = (method: string, params: object): unknown => {
-    const id = ++requests;
-    for (const effect of see(broker.from("cli", call(`zerotask.broker.${method}`, id, params)))) {
-      if (effect.type !== "send" || effect.peer !== "cli" || !("id" in effect.message)) continue;
-      const { message } = effect;
-      if (message.id === id)
-        return "error" in message ? message.error : (message as { result: unknown }).result;
-    }
-    return undefined;
-  };
-  return {
-    broker,
-    ask,
-    submit: (task_id: string, options: object = {}, method = "add") =>
-      ask("client_new_task", { method, params: [task_id], task_id, options }),
-    node: (slots = 100, methods: readonly unknown[] = ["add"]) =>
-      void see(broker.node("worker", methods as string[], slots)),
-    after: (ms: number) => see(broker.after(ms)),
-    started: () => waiting.splice(0),
-    finish: (attempt: string) => see(broker.from("worker", answer(attempt, 3))),
-    fail: (attempt: string, message = "no") =>
-      see(broker.from("worker", { jsonrpc: "2.0", id: attempt, error: { code: -32000, message } })),
-  };
+  const driven = drive(machine({ hasDisk: true, stalledMs: 1e12, sessionTtlMs: 1e12, ...options }));
+  const submit = (task_id: string, options: object = {}, method = "add"): unknown =>
+    driven.ask("client_new_task", { method, params: [task_id], task_id, options });
+  return { ...driven, submit };
 }
 
 /** What a client is answered, in order. */

@@ -1,7 +1,7 @@
 // Schedules on a clock that the test turns: when runs are due, that they never overlap, and what a restart makes of them.
 import { describe, expect, it } from "vitest";
-import type { Effect } from "../../packages/broker/src/state/effect.ts";
-import { answer, call, type Machine, type MachineOptions, machine } from "../support/broker-machine.ts";
+import { type MachineOptions, machine } from "../support/broker-machine.ts";
+import { drive } from "../support/driven.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -18,45 +18,11 @@ interface State {
   readonly task_id: string | null;
 }
 
-/** A broker whose client is `cli` and whose node is `worker`, and what they see. */
 function setUp(options: MachineOptions = {}) {
-  const broker = machine({ startAt: midnight, hasDisk: true, stalledMs: 1e12, ...options });
-  broker.client("cli");
-  return drive(broker);
-}
-
-function drive(broker: Machine) {
-  const waiting: string[] = [];
-  let requests = 0;
-  const see = (effects: readonly Effect[]): readonly Effect[] => {
-    for (const effect of effects) {
-      if (effect.type !== "send" || effect.peer !== "worker" || !("method" in effect.message)) continue;
-      const { id } = effect.message;
-      if (typeof id === "string") waiting.push(id);
-    }
-    return effects;
-  };
-  const ask = (method: string, params: object): unknown => {
-    const id = ++requests;
-    for (const effect of see(broker.from("cli", call(`zerotask.broker.${method}`, id, params)))) {
-      if (effect.type !== "send" || effect.peer !== "cli" || !("id" in effect.message)) continue;
-      const { message } = effect;
-      if (message.id === id)
-        return "error" in message ? message.error : (message as { result: unknown }).result;
-    }
-    return undefined;
-  };
-  return {
-    broker,
-    ask,
-    state: (name = "add") => (ask("schedule_list", {}) as State[]).find((one) => one.name === name),
-    node: () => void see(broker.node("worker", ["add"], 10)),
-    after: (ms: number) => see(broker.after(ms)),
-    lose: () => see(broker.lost("worker")),
-    /** The attempts that were given to the node since this was asked last. */
-    started: () => waiting.splice(0),
-    finish: (attempt: string) => see(broker.from("worker", answer(attempt, 3))),
-  };
+  const driven = drive(machine({ startAt: midnight, hasDisk: true, stalledMs: 1e12, ...options }));
+  const state = (name = "add"): State | undefined =>
+    (driven.ask("schedule_list", {}) as State[]).find((one) => one.name === name);
+  return { ...driven, state };
 }
 
 /** The time of each run within `ms`, each taking `runMs`. */

@@ -33,7 +33,7 @@ import { ClientSession } from "./peers/client-session.ts";
 import type { Session } from "./peers/sessions.ts";
 import type { Storage } from "./storage/storage.ts";
 import type { Durability } from "./storage/stored-task.ts";
-import { noOptions } from "./tasks/calls.ts";
+import { noOptions } from "./tasks/task-record.ts";
 import { LOCAL_PEER } from "./turn.ts";
 
 /** How long a client of the original's protocol is known that says nothing. */

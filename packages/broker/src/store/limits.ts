@@ -46,7 +46,3 @@ export function isOverByFailed(records: Records, maxRecords: number, maxRecordBy
     (bytes > maxRecordBytes && failedBytes > maxRecordBytes / 2)
   );
 }
-
-export function bytesOf(text: string | null | undefined): number {
-  return text === undefined || text === null ? 0 : Buffer.byteLength(text);
-}

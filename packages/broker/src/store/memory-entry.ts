@@ -1,6 +1,5 @@
 // How a store in memory holds a task: one object, whose place in an order never changes.
-import { isFailed, type StoredTask } from "../state/storage/stored-task.ts";
-import { bytesOf } from "./limits.ts";
+import { bytesOf, isFailed, type StoredTask } from "../state/storage/stored-task.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 

@@ -2,6 +2,7 @@
 import { GenerationalMap, OrderedQueue, TaskStatus } from "zerotask-core";
 import { encodeFailedPlace } from "../state/storage/failed-place.ts";
 import {
+  bytesOf,
   type Claim,
   type Claimed,
   type ClaimedByTime,
@@ -15,7 +16,6 @@ import {
   type TaskPage,
 } from "../state/storage/stored-task.ts";
 import {
-  bytesOf,
   countRecord,
   isOver,
   isOverByFailed,

@@ -1,9 +1,14 @@
 // What the writer thread does with the data file: the operations of a store, one at a time.
 import type { TaskStatus } from "zerotask-core";
 import type { FailedPlace } from "../state/storage/failed-place.ts";
-import { type Claim, type FailedFilter, isFailed, type StoreSummary } from "../state/storage/stored-task.ts";
 import {
   bytesOf,
+  type Claim,
+  type FailedFilter,
+  isFailed,
+  type StoreSummary,
+} from "../state/storage/stored-task.ts";
+import {
   countRecord,
   isOver,
   isOverByFailed,

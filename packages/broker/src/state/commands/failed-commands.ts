@@ -8,6 +8,7 @@ import type { Backlog } from "../storage/backlog.ts";
 import { parseFailedPlace } from "../storage/failed-place.ts";
 import type { Storages } from "../storage/storages.ts";
 import {
+  bytesOf,
   type Durability,
   type FailedFilter,
   isFailed,
@@ -15,7 +16,7 @@ import {
   type TaskPage,
 } from "../storage/stored-task.ts";
 import { unknownTask } from "../tasks/submissions.ts";
-import { bytesOf, viewOfStored } from "../tasks/task-record.ts";
+import { viewOfStored } from "../tasks/task-record.ts";
 import type { Turn } from "../turn.ts";
 import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
 

@@ -176,3 +176,8 @@ export interface StoreSummary {
   /** The latest time that it knows of: the clock must not begin before. */
   readonly time: number;
 }
+
+/** How large a text counts as, where tasks and records are bounded by bytes: by the state machine and by every store. */
+export function bytesOf(text: string | null | undefined): number {
+  return text === undefined || text === null ? 0 : Buffer.byteLength(text);
+}

@@ -19,6 +19,7 @@ import type { Turn } from "../turn.ts";
 import type { Settlement } from "./settlement.ts";
 import type { NewTask } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
+import { noOptions } from "./task-record.ts";
 import type { TaskTable } from "./task-table.ts";
 
 export interface Call {
@@ -40,9 +41,6 @@ export interface CallParts {
   /** What the clock on the wall says. */
   readonly wall: () => number;
 }
-
-/** The options of a call that was made without any. */
-export const noOptions: WireOptions = {};
 
 export class Calls {
   readonly #parts: CallParts;

@@ -10,12 +10,12 @@ import type { ClientSession } from "../peers/client-session.ts";
 import type { Backlog } from "../storage/backlog.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Storages } from "../storage/storages.ts";
-import type { StoredTask } from "../storage/stored-task.ts";
+import { bytesOf, type StoredTask } from "../storage/stored-task.ts";
 import type { Turn } from "../turn.ts";
 import type { Settlement } from "./settlement.ts";
 import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
-import { bytesOf, outcomeOfStored } from "./task-record.ts";
+import { outcomeOfStored } from "./task-record.ts";
 import type { TaskTable } from "./task-table.ts";
 
 /** Begins the ids of tasks that have an idempotency key, and of nothing else. */

@@ -8,13 +8,14 @@ import {
   type WireOptions,
 } from "zerotask-core";
 import type { Lane } from "../order/lane.ts";
-import type { Durability, StoreChange, StoredTask } from "../storage/stored-task.ts";
+import { bytesOf, type Durability, type StoreChange, type StoredTask } from "../storage/stored-task.ts";
 import { Task } from "./task.ts";
 
 /** What most tasks have: the same text for all of them. */
 const notifyOnly = '{"notify":true}';
 const notifyOptions: WireOptions = { notify: true };
-const noOptions: WireOptions = {};
+/** The options of what was asked for without any. */
+export const noOptions: WireOptions = {};
 
 const codes: ReadonlyMap<TaskStatus, number> = new Map([
   [TaskStatus.Stopped, ErrorCode.TaskStopped],
@@ -39,11 +40,6 @@ export interface TaskView {
   readonly createdAt: number;
   readonly outcome: Outcome | undefined;
   readonly settledAt: number | undefined;
-}
-
-/** How large a task counts as: the bytes of its params, by which stores count, too. */
-export function bytesOf(params: string | undefined): number {
-  return params === undefined ? 0 : Buffer.byteLength(params);
 }
 
 /** A new task with these params as JSON, as it is stored. */
