@@ -11,6 +11,7 @@ import {
   type Results,
   RetryError,
   type Runtime,
+  type Scope,
   systemRuntime,
   type TaskContext,
   task,
@@ -71,8 +72,8 @@ function collect(
   const call = (params?: Params, signal = new AbortController().signal): Response[] => {
     const answers: Response[] = [];
     const request: Request = { jsonrpc: "2.0", method: "work", id: ++id, ...(params && { params }) };
-    const context = (): TaskContext => ({ id: `${id}`, attempt: 1, method: "work", signal });
-    dispatcher.dispatch(request, (answer) => answer && answers.push(answer), context, clock.runtime);
+    const scope: Scope = { context: () => ({ signal }) as TaskContext };
+    dispatcher.dispatch(request, (answer) => answer && answers.push(answer), scope, clock.runtime);
     return answers;
   };
   return { clock, dispatcher, runs, call };

@@ -2,7 +2,14 @@
 import { BrokerMethod, optionsToWire, type Params } from "zerotask-core";
 import { delayOf } from "./delayed-text.ts";
 import { type Management, managementOf } from "./management.ts";
-import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
+import { boundBy, type Nesting } from "./nesting.ts";
+import {
+  type CallOptions,
+  type ClientOptions,
+  type ResolvedClientOptions,
+  resolveCallOptions,
+  resolveClientOptions,
+} from "./options.ts";
 import { methodProxy } from "./proxy.ts";
 import { Session } from "./session.ts";
 import { TaskTracker } from "./task-tracker.ts";
@@ -42,30 +49,61 @@ export interface ClientConstructor {
 class ClientImplementation {
   constructor(first?: string | ClientOptions, second?: ClientOptions) {
     const options = resolveClientOptions(first, second);
-    const session: Session = new Session(options, {
-      onTaskSettled: (params) => tracker.onTaskSettled(params),
-      onReady: () => tracker.submitAgain(),
-    });
-    const tracker = new TaskTracker(session);
+    const shared = openShared(options);
     // biome-ignore lint/correctness/noConstructorReturn: what users hold is the proxy
-    return view(session, tracker, managementOf(session), options.call) as ClientImplementation;
+    return view(shared, options.call) as ClientImplementation;
   }
 }
 
-function view(
-  session: Session,
-  tracker: TaskTracker,
-  management: Management<unknown>,
-  options: CallOptions,
-): object {
-  const call = caller(session, tracker, options);
+/** One connection of a node, by which its handlers call other tasks. */
+export class NestedClients {
+  readonly #shared: Shared;
+
+  /** @throws OptionError for an option that is unknown or out of range */
+  constructor(options: ClientOptions) {
+    this.#shared = openShared(resolveClientOptions(options, undefined));
+  }
+
+  /** The client of one run. Its `$close` does nothing: the connection is the node's. */
+  of(nesting: Nesting): Client {
+    const { session, tracker, management } = this.#shared;
+    const close = async (): Promise<void> => undefined;
+    return view({ session, tracker, management, nesting, close }, {}) as Client;
+  }
+
+  close(): Promise<void> {
+    return this.#shared.close();
+  }
+}
+
+/** What all views of one client share. */
+interface Shared {
+  readonly session: Session;
+  readonly tracker: TaskTracker;
+  readonly management: Management<unknown>;
+  readonly nesting?: Nesting;
+  readonly close: () => Promise<void>;
+}
+
+function openShared(options: ResolvedClientOptions): Shared {
+  const session: Session = new Session(options, {
+    onTaskSettled: (params) => tracker.onTaskSettled(params),
+    onReady: () => tracker.submitAgain(),
+  });
+  const tracker = new TaskTracker(session);
   const close = async (): Promise<void> => {
     await session.close(0);
     tracker.close();
   };
+  return { session, tracker, management: managementOf(session), close };
+}
+
+function view(shared: Shared, options: CallOptions): object {
+  const { nesting, management, close } = shared;
+  const call = nesting === undefined ? caller(shared, options) : nestedCaller(shared, nesting, options);
   const controls = {
     ...management,
-    $with: (more: CallOptions) => view(session, tracker, management, resolveCallOptions(more, options)),
+    $with: (more: CallOptions) => view(shared, resolveCallOptions(more, options)),
     $call: (method: string, params: Params = []) => call(method, params),
     $close: close,
     [Symbol.asyncDispose]: close,
@@ -73,19 +111,35 @@ function view(
   return methodProxy(controls, call);
 }
 
+function nestedCaller(shared: Shared, nesting: Nesting, options: CallOptions): Invoke<Promise<unknown>> {
+  return async (method, params) => {
+    const call = caller(shared, boundBy(nesting, options), nesting.trace);
+    nesting.onWaiting(1);
+    try {
+      return await call(method, params);
+    } finally {
+      nesting.onWaiting(-1);
+    }
+  };
+}
+
 /** What has no options is sent as the very request that the node gets. */
-function caller(session: Session, tracker: TaskTracker, options: CallOptions): Invoke<Promise<unknown>> {
+function caller(
+  { session, tracker }: Shared,
+  options: CallOptions,
+  trace?: string,
+): Invoke<Promise<unknown>> {
   const { whenBusy, ...asked } = options;
   const { timeoutMs } = options;
   const { runtime } = session;
   if (asked.durability === "disk" || asked.idempotencyKey !== undefined || asked.batch !== undefined) {
-    const submit = tracker.submitter({ durability: "memory", ...options });
+    const submit = tracker.submitter({ durability: "memory", ...options }, trace);
     return (method, params) => {
       const task = submit(method, params);
       return withTimeout(task.outcome(timeoutMs), timeoutMs, method, runtime, () => task.abandon());
     };
   }
-  const wire = optionsToWire(asked);
+  const wire = optionsToWire(trace === undefined ? asked : { ...asked, trace });
   const isPlain = Object.keys(wire).length === 0;
   const delayMs = delayOf(wire);
   const waitsWhenBusy = whenBusy === "wait";

@@ -22,7 +22,7 @@ export {
   ZeroTaskError,
 } from "zerotask-core";
 export { AsyncClient, type AsyncClientControls } from "./async-client.ts";
-export { Client, type ClientControls } from "./client.ts";
+export { Client, type ClientControls, NestedClients } from "./client.ts";
 export type {
   FailedControls,
   FailedFilter,
@@ -31,6 +31,7 @@ export type {
   FailedTask,
 } from "./failed/failed.ts";
 export type { LimitChanges, LimitControls, LimitsOfMethod } from "./limits.ts";
+export type { Nesting } from "./nesting.ts";
 export type { CallOptions, ClientOptions } from "./options.ts";
 export type { Schedule } from "./schedules/schedule.ts";
 export type { CronOptions, IntervalOptions, ScheduleOptions, Schedules } from "./schedules/schedules.ts";

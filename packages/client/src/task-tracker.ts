@@ -25,13 +25,16 @@ export class TaskTracker {
     this.#batches = new Batches(session);
   }
 
-  /** What submits tasks with these options. */
-  submitter(options: CallOptions): (method: string, params: Params) => TrackedTask {
+  /**
+   * What submits tasks with these options.
+   * @param trace the task that all began with, where a handler submits
+   */
+  submitter(options: CallOptions, trace?: string): (method: string, params: Params) => TrackedTask {
     const session = this.#session;
     const { whenBusy, ...asked } = options;
     const { idempotencyKey, batch, durability = "disk" } = asked;
     const isShared = idempotencyKey !== undefined || batch !== undefined;
-    const wire = optionsToWire({ notify: !isShared, ...asked });
+    const wire = optionsToWire({ notify: !isShared, ...asked, ...(trace !== undefined && { trace }) });
     const level = (): Accepted["level"] =>
       durability === "disk" || isShared ? session.durability : "memory";
     const waitsWhenBusy = whenBusy === "wait";

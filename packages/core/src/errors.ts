@@ -29,11 +29,31 @@ export class TaskFailedError extends ZeroTaskError {
   readonly remoteName: string;
   /** The stack on the node, where it sent one. */
   readonly remoteStack: string | undefined;
+  /** Whether the handler said that this may happen, by throwing a `TaskError`. */
+  readonly expected: boolean;
 
-  constructor(message: string, remote: { name?: string; stack?: string; data?: unknown } = {}) {
+  constructor(
+    message: string,
+    remote: { name?: string; stack?: string; data?: unknown; expected?: boolean } = {},
+  ) {
     super(message, ErrorCode.TaskFailed, remote.data);
     this.remoteName = remote.name ?? "Error";
     this.remoteStack = remote.stack;
+    this.expected = remote.expected ?? false;
+  }
+}
+
+/**
+ * Thrown by a handler: a failure that is to be expected, such as a customer that does not exist. It is the task's
+ * outcome: not run again, whatever `retries` says, and no reason to wake anybody. Anything else that a handler throws
+ * is an exception.
+ */
+export class TaskError extends ZeroTaskError {
+  override readonly name = "TaskError";
+
+  /** @param data what the caller finds as the error's `data`; anything that JSON can hold */
+  constructor(message: string, data?: unknown) {
+    super(message, ErrorCode.TaskFailed, data);
   }
 }
 
@@ -158,23 +178,39 @@ export function errorFromWire({ code, message, data }: ErrorObject): ZeroTaskErr
   return new Class(message, code, data);
 }
 
-function readFailure(data: unknown): { name?: string; stack?: string; data?: unknown } {
+function readFailure(data: unknown): {
+  name?: string;
+  stack?: string;
+  data?: unknown;
+  expected?: boolean;
+} {
   if (typeof data !== "object" || data === null) return { data };
-  const { name, stack, data: inner } = data as Record<string, unknown>;
+  const { name, stack, expected, data: inner } = data as Record<string, unknown>;
   return {
     ...(typeof name === "string" && { name }),
     ...(typeof stack === "string" && { stack }),
+    ...(expected === true && { expected }),
     data: inner,
   };
 }
 
 /**
- * Makes the wire's error of whatever a handler threw: `data = {name, message, stack?, data?}`.
+ * Makes the wire's error of whatever a handler threw: `data = {name, message, stack?, expected?, data?}`.
  * Only an `InvalidParamsError` and a `RetryError` keep their own codes; anything else a handler throws is its failure.
  */
 export function errorToWire(thrown: unknown): ErrorObject {
   if (thrown instanceof RetryError) return errorObject(thrown.code, thrown.message, thrown.data);
   if (thrown instanceof InvalidParamsError) return errorObject(thrown.code, thrown.message, thrown.data);
+  if (thrown instanceof TaskError) {
+    const { name, message } = thrown;
+    const data = sendable(() => thrown.data);
+    return errorObject(thrown.code, message, {
+      name,
+      message,
+      expected: true,
+      ...(data !== undefined && { data }),
+    });
+  }
   if (!(thrown instanceof Error)) {
     const message = typeof thrown === "string" ? thrown : `A handler threw ${typeof thrown}, not an Error`;
     return errorObject(ErrorCode.TaskFailed, message, {

@@ -17,6 +17,7 @@ export * from "./protocol/messages.ts";
 export * from "./protocol/method-options.ts";
 export * from "./protocol/methods.ts";
 export { type MethodDescription, type OpenRpcDocument, openRpcDocument } from "./protocol/openrpc.ts";
+export { booleanOption } from "./protocol/option-table.ts";
 export * from "./protocol/schedules.ts";
 export * from "./protocol/task-options.ts";
 export { isSettled, TaskStatus } from "./protocol/task-status.ts";
@@ -33,11 +34,13 @@ export {
   zeromqTransport,
 } from "./socket/transport.ts";
 export type { Batch, BatchHandler, PerCall, Results } from "./task/batch-typing.ts";
-export { current, type TaskContext } from "./task/current.ts";
+export type { TaskContext, TaskLog } from "./task/context.ts";
+export { current } from "./task/current.ts";
 export { Dispatcher, encodeResponse, type HandlerOptions } from "./task/dispatcher.ts";
 export type { Handler } from "./task/handler.ts";
 export type { TaskOptions } from "./task/mark.ts";
 export { addModule, type LoadOptions, loadModules } from "./task/modules.ts";
+export { currentScope, inScope, type Scope } from "./task/scope.ts";
 export { type Task, task } from "./task/task.ts";
 export type { BatchOptions, NameInstance, SingletonOptions, TraitOptions } from "./task/traits.ts";
 export type { MethodsOf } from "./task/typing.ts";

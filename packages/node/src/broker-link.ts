@@ -26,7 +26,6 @@ import {
   type Timer,
   traitsToWire,
 } from "zerotask-core";
-import type { Assignment } from "./state/node-state.ts";
 
 interface Welcome {
   readonly limits: { readonly message_bytes: number };
@@ -35,7 +34,6 @@ interface Welcome {
 }
 
 export interface BrokerLinkOptions {
-  readonly number: number;
   readonly endpoint: string;
   readonly slots: number;
   readonly dial: Dial;
@@ -47,7 +45,8 @@ export interface BrokerLinkOptions {
 export interface BrokerLinkHandlers {
   /** The attempts that run now. */
   running(): readonly string[];
-  onAssigned(assignment: Assignment): void;
+  /** @param id `<task_id>#<attempt>` */
+  onAssigned(id: string, request: Request): void;
   onAborted(id: string): void;
   /** Which instance of a singleton is meant. May throw. */
   nameInstance(method: string, params: Params | undefined): string;
@@ -59,6 +58,9 @@ function describeMethod({ name, params, ...options }: MethodDescription): object
   return { name, ...(params !== undefined && { params }), ...traitsToWire(options) };
 }
 
+/** How many reports wait for a broker that is away. */
+const maxUntold = 1_000;
+
 export class BrokerLink {
   readonly #options: BrokerLinkOptions;
   readonly #handlers: BrokerLinkHandlers;
@@ -67,6 +69,8 @@ export class BrokerLink {
   readonly #token: string;
   /** Answers that came when there was no broker to take them. */
   readonly #unsent = new Map<string, string>();
+  /** Reports that came meanwhile. */
+  #untold: string[] = [];
   #heartbeat: Timer | undefined;
   /** An outage is told of once, not at every attempt to end it. */
   #isDown = false;
@@ -129,6 +133,14 @@ export class BrokerLink {
     return JSON.stringify(failure(id, errorObject(ErrorCode.TooLarge, message)));
   }
 
+  /** Tells something of a run, now or when the broker is back. Of what can't be told for long, the latest is kept. */
+  report(method: string, params: { readonly [name: string]: unknown }): void {
+    const text = JSON.stringify(notification(method, params));
+    if (this.#link.send(text)) return;
+    this.#untold.push(text);
+    if (this.#untold.length > maxUntold) this.#untold.shift();
+  }
+
   #notify(method: string, params: { readonly [name: string]: unknown }): void {
     this.#link.send(JSON.stringify(notification(method, params)));
   }
@@ -159,6 +171,8 @@ export class BrokerLink {
       this.#unsent.delete(id);
       this.#handlers.onAborted(id);
     }
+    for (const text of this.#untold) this.#link.send(text);
+    this.#untold = [];
     for (const text of this.#unsent.values()) this.#link.send(text);
     this.#unsent.clear();
     this.#handlers.onWelcome();
@@ -178,7 +192,7 @@ export class BrokerLink {
       const { request } = entry;
       if (request.method === Push.NameInstance) this.#nameInstance(request);
       else if (typeof request.id === "string") {
-        this.#handlers.onAssigned({ link: this.#options.number, id: request.id, request });
+        this.#handlers.onAssigned(request.id, request);
       } else if (request.method === Push.TaskAbort) {
         const { id } = request.params as { id: string };
         this.#handlers.onAborted(id);

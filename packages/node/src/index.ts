@@ -1,14 +1,17 @@
 // What users of the node as a library take: with it, what the handlers that it runs take from the core.
 export {
   type Batch,
-  current,
   InvalidParamsError,
   OptionError,
   type Results,
   RetryError,
-  type TaskContext,
+  TaskError,
+  type TaskLog,
   type TaskOptions,
   task,
 } from "zerotask-core";
+export { current } from "./current.ts";
+export type { ExceptionInfo, ExceptionListener } from "./exceptions.ts";
 export { Node } from "./node.ts";
 export type { NodeOptions } from "./options.ts";
+export type { TaskContext } from "./run-context.ts";

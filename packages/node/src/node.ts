@@ -9,18 +9,27 @@ import {
   type Timer,
 } from "zerotask-core";
 import { BrokerLink } from "./broker-link.ts";
+import { captureConsole } from "./capture-console.ts";
+import { type ExceptionListener, Exceptions } from "./exceptions.ts";
+import type { Executor } from "./executors/executor.ts";
+import { InlineExecutor } from "./executors/inline.ts";
+import { NestedCalls } from "./nested-calls.ts";
 import { type NodeOptions, type ResolvedNodeOptions, resolveNodeOptions } from "./options.ts";
+import { Reports } from "./reports.ts";
 import { Run } from "./run.ts";
-import { type Assignment, type NodeEffect, type NodeEvent, NodeState } from "./state/node-state.ts";
+import type { RunHost } from "./run-context.ts";
+import { type NodeEffect, type NodeEvent, NodeState } from "./state/node-state.ts";
 
 /** Runs tasks: serves the methods of its dispatcher to the brokers it is told of. */
 export class Node {
   readonly #options: ResolvedNodeOptions;
-  readonly #state: NodeState;
+  readonly #state: NodeState<Run>;
   readonly #links: BrokerLink[] = [];
-  /** Those of the running tasks whose handlers asked what they run. */
-  readonly #runs = new Map<Assignment, Run>();
-  readonly #events: NodeEvent[] = [];
+  readonly #exceptions: Exceptions;
+  readonly #executor: Executor;
+  readonly #nested: NestedCalls;
+  readonly #host: RunHost;
+  readonly #events: NodeEvent<Run>[] = [];
   #isHandling = false;
   #life: "new" | "started" | "stopped" = "new";
   #tick: Timer | undefined;
@@ -29,11 +38,38 @@ export class Node {
   #onReady: (() => void) | undefined;
   /** Called when nothing runs any more. */
   #onIdle: (() => void) | undefined;
+  #endCapture: (() => void) | undefined;
 
   /** @throws OptionError for an option that is unknown or out of range */
   constructor(options: NodeOptions = {}) {
     this.#options = resolveNodeOptions(options);
     this.#state = new NodeState(this.#options);
+    const { dispatcher, logger, runtime, dial } = this.#options;
+    this.#exceptions = new Exceptions(logger);
+    this.#executor = new InlineExecutor(dispatcher, runtime);
+    this.#nested = new NestedCalls({
+      options: { runtime, dial, logger },
+      endpoint: (link) => this.#links[link]?.endpoint ?? "",
+      onWaiting: (run, change) => this.#handle({ type: "waiting", assignment: run, change }),
+    });
+    this.#host = {
+      runtime,
+      reports: new Reports(runtime, (link, method, params) => this.#links[link]?.report(method, params)),
+      clientOf: (run) => this.#nested.clientOf(run),
+      resource: (name) => {
+        throw new Error(`Expected the name of something that is provided, got ${JSON.stringify(name)}`);
+      },
+      onThrown: (run, error) => this.#exceptions.onThrown(run, error),
+    };
+  }
+
+  /**
+   * Calls `listener` with each exception of a handler: what it throws beside `TaskError`, `InvalidParamsError` and
+   * `RetryError`, and before anybody gave the task up.
+   * @returns what ends that
+   */
+  onException(listener: ExceptionListener): () => void {
+    return this.#exceptions.listen(listener);
   }
 
   /** The names of the methods that it serves. */
@@ -54,10 +90,13 @@ export class Node {
     const number = this.#links.length;
     const { slots, dial, dispatcher, logger, runtime } = this.#options;
     const link = new BrokerLink(
-      { number, endpoint, slots, dial, logger, runtime, methods: () => this.#served() },
+      { endpoint, slots, dial, logger, runtime, methods: () => this.#served() },
       {
         running: () => this.#state.runningOf(number),
-        onAssigned: (assignment) => this.#handle({ type: "assigned", assignment }),
+        onAssigned: (id, request) => {
+          const assignment = new Run(number, id, request, this.#host);
+          this.#handle({ type: "assigned", assignment });
+        },
         onAborted: (id) => this.#handle({ type: "aborted", link: number, id }),
         nameInstance: (method, params) => dispatcher.instanceOf(method, params),
         onLost: () => this.#handle({ type: "lost", link: number }),
@@ -80,6 +119,7 @@ export class Node {
     if (this.#links.length === 0)
       throw new Error("Expected a node with a broker, got none: call addBroker(endpoint)");
     this.#life = "started";
+    if (this.#options.captureConsole) this.#endCapture = captureConsole();
     const ready = new Promise<void>((resolve) => {
       this.#onReady = resolve;
     });
@@ -96,7 +136,7 @@ export class Node {
   async #drain(): Promise<void> {
     this.#handle({ type: "drain" });
     // Nothing more will come for it to wait for.
-    this.#options.dispatcher.flush();
+    this.#executor.flush();
     if (this.#state.runningCount > 0) {
       await new Promise<void>((resolve) => {
         const timer = this.#options.runtime.after(this.#options.drainMs, resolve);
@@ -108,9 +148,11 @@ export class Node {
     }
     this.#life = "stopped";
     this.#tick?.cancel();
-    for (const run of this.#runs.values()) run.abort();
+    for (const run of this.#state.running()) this.#abort(run);
     for (const link of this.#links) link.close();
+    this.#endCapture?.();
     this.#onReady?.();
+    await Promise.all([this.#executor.close(), this.#nested.close()]);
     this.#options.logger.info({}, "node is stopped");
   }
 
@@ -119,7 +161,7 @@ export class Node {
   }
 
   /** Events that come up while effects are performed wait for their turn. */
-  #handle(event: NodeEvent): void {
+  #handle(event: NodeEvent<Run>): void {
     if (this.#life === "stopped") return;
     this.#events.push(event);
     if (this.#isHandling) return;
@@ -132,7 +174,7 @@ export class Node {
   }
 
   /** One effect that fails must not take the node down with it. */
-  #tryToPerform(effect: NodeEffect): void {
+  #tryToPerform(effect: NodeEffect<Run>): void {
     try {
       this.#perform(effect);
     } catch (error) {
@@ -140,7 +182,7 @@ export class Node {
     }
   }
 
-  #perform(effect: NodeEffect): void {
+  #perform(effect: NodeEffect<Run>): void {
     switch (effect.type) {
       case "start":
         this.#run(effect.assignment);
@@ -152,7 +194,7 @@ export class Node {
         this.#links[effect.assignment.link]?.reportRunning(effect.assignment.id);
         break;
       case "abort":
-        this.#runs.get(effect.assignment)?.abort();
+        this.#abort(effect.assignment);
         break;
       case "hand-back":
         this.#links[effect.assignment.link]?.handBack(effect.assignment.id);
@@ -166,26 +208,19 @@ export class Node {
     }
   }
 
-  #run(assignment: Assignment): void {
-    const onEnd = (response: Response | undefined): void => {
-      if (this.#runs.size > 0) this.#runs.delete(assignment);
-      if (response !== undefined) this.#handle({ type: "ended", assignment, response });
-    };
-    const { dispatcher, runtime } = this.#options;
-    dispatcher.dispatch(assignment.request, onEnd, () => this.#contextOf(assignment), runtime);
+  #run(run: Run): void {
+    this.#executor.start(run, (response) => {
+      run.end();
+      this.#handle({ type: "ended", assignment: run, response });
+    });
   }
 
-  /** Made for the handlers that ask for it: most don't. */
-  #contextOf(assignment: Assignment): Run {
-    let run = this.#runs.get(assignment);
-    if (run === undefined) {
-      run = new Run(assignment);
-      this.#runs.set(assignment, run);
-    }
-    return run;
+  #abort(run: Run): void {
+    run.abort();
+    this.#executor.abort(run);
   }
 
-  #answer({ link, id }: Assignment, response: Response): void {
+  #answer({ link, id }: Run, response: Response): void {
     this.#links[link]?.answer(id, encodeResponse(response));
   }
 

@@ -1,5 +1,6 @@
 // The node's options: resolved and checked once.
 import {
+  booleanOption,
   type Dial,
   Dispatcher,
   dialDealer,
@@ -25,6 +26,8 @@ export interface NodeOptions {
   readonly dispatcher?: Dispatcher;
   /** How long `stop` waits for running tasks before it gives them back. @default 1,000 */
   readonly drainMs?: number;
+  /** What handlers print with `console` is kept as the log of their tasks, and printed as before. @default false */
+  readonly captureConsole?: boolean;
   readonly logger?: Logger;
   /** Time, timers, chance and ids. @default the machine's */
   readonly runtime?: Runtime;
@@ -36,15 +39,30 @@ export type ResolvedNodeOptions = Required<NodeOptions>;
 
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
-  knownOptions("node", options, ["slots", "prefetch", "dispatcher", "drainMs", "logger", "runtime", "dial"]);
+  knownOptions("node", options, [
+    "slots",
+    "prefetch",
+    "dispatcher",
+    "drainMs",
+    "captureConsole",
+    "logger",
+    "runtime",
+    "dial",
+  ]);
   const slots = positiveInteger("slots", options.slots ?? 100);
   return {
     slots,
     prefetch: nonNegativeInteger("prefetch", options.prefetch ?? 1_000),
     dispatcher: options.dispatcher ?? Dispatcher.instance(),
     drainMs: milliseconds("drainMs", options.drainMs ?? 1_000),
+    captureConsole: checkedBoolean("captureConsole", options.captureConsole ?? false),
     logger: options.logger ?? silentLogger,
     runtime: options.runtime ?? systemRuntime,
     dial: options.dial ?? dialDealer,
   };
+}
+
+function checkedBoolean(option: string, value: boolean): boolean {
+  booleanOption(option, value);
+  return value;
 }

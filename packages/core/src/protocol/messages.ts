@@ -10,6 +10,16 @@ export interface Request {
   readonly method: string;
   readonly id?: RequestId;
   readonly params?: Params;
+  /** Of a task that is given to a node, where there is anything to know beside its params. */
+  readonly meta?: TaskMeta;
+}
+
+/** What a node is told of a task beside its method and params. */
+export interface TaskMeta {
+  /** How long this run may take. */
+  readonly timeout_ms?: number;
+  /** The task that all began with. */
+  readonly trace?: string;
 }
 
 export interface ErrorObject {

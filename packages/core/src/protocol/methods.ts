@@ -33,6 +33,8 @@ export const BrokerMethod = {
   NodeTaskStatus: "zerotask.broker.node_task_status",
   NodeTaskFinished: "zerotask.broker.node_task_finished",
   NodeTaskFailed: "zerotask.broker.node_task_failed",
+  NodeTaskEvent: "zerotask.broker.node_task_event",
+  NodeTaskLog: "zerotask.broker.node_task_log",
   Discover: "rpc.discover",
 } as const;
 

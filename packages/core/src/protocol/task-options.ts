@@ -78,6 +78,8 @@ export interface WireOptions extends CommonOptions {
   readonly notify?: boolean;
   /** Keep no outcome. */
   readonly discard?: boolean;
+  /** The task that all began with. */
+  readonly trace?: string;
 }
 
 export const defaultBackoff: Backoff = { initialMs: 1_000, factor: 2, maxMs: 300_000, jitter: 0.5 };
@@ -129,6 +131,7 @@ const wireTable = new OptionTable<WireOptions>("option of a task", {
   delayMs: numberFrom(0, mostSpanMs),
   notify: booleanOption,
   discard: booleanOption,
+  trace: nameOption(256),
 });
 
 export const submitOptionNames: readonly string[] = submitTable.names;
@@ -144,7 +147,7 @@ export function wireOptionsFromWire(wire: { readonly [name: string]: unknown }):
 }
 
 /** With names as they are on the wire: `timeout_ms`. What is not set is left out. */
-export function optionsToWire(options: SubmitOptions & Pick<WireOptions, "notify" | "discard">): {
+export function optionsToWire(options: SubmitOptions & Pick<WireOptions, "notify" | "discard" | "trace">): {
   readonly [name: string]: unknown;
 } {
   const { at, ...others } = options;

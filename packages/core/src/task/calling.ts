@@ -3,6 +3,7 @@ import { errorToWire, InvalidParamsError } from "../errors.ts";
 import { describe } from "../protocol/decode.ts";
 import type { ErrorObject, Params } from "../protocol/messages.ts";
 import type { Handler } from "./handler.ts";
+import { currentScope, type Scope } from "./scope.ts";
 
 /** Gets the error, or else the result. */
 export type Callback = (error: ErrorObject | null, result?: unknown) => void;
@@ -14,21 +15,52 @@ export function run(
   names: readonly string[] | undefined,
   callback: Callback,
 ): void {
+  const scope = currentScope();
   let result: unknown;
   let promise: PromiseLike<unknown> | undefined;
   try {
-    result = handler(...positions(given, names));
+    const params = positions(given, names);
+    result = scope?.invoke === undefined ? handler(...params) : scope.invoke(handler, params);
     if (isThenable(result)) promise = result;
   } catch (error) {
-    callback(errorToWire(error));
+    fail(error, scope, callback);
     return;
   }
-  if (promise === undefined) callback(null, result);
+  if (promise === undefined) finish(result, scope, callback);
   else
     Promise.resolve(promise).then(
-      (value) => callback(null, value),
-      (error) => callback(errorToWire(error)),
+      (value) => finish(value, scope, callback),
+      (error) => fail(error, scope, callback),
     );
+}
+
+function finish(result: unknown, scope: Scope | undefined, callback: Callback): void {
+  if (!isAsyncIterable(result)) callback(null, result);
+  else
+    consume(result, scope).then(
+      (value) => callback(null, value),
+      (error) => fail(error, scope, callback),
+    );
+}
+
+function fail(error: unknown, scope: Scope | undefined, callback: Callback): void {
+  try {
+    scope?.onThrown?.(error);
+  } catch {
+    // Anything may have been thrown, also what can't even be looked at: it must not keep the answer from its caller.
+  }
+  callback(errorToWire(error));
+}
+
+async function consume(items: AsyncIterable<unknown>, scope: Scope | undefined): Promise<unknown> {
+  return scope?.consume === undefined ? collect(items) : scope.consume(items);
+}
+
+/** What was not asked for as a stream is one result: an array. */
+async function collect(items: AsyncIterable<unknown>): Promise<unknown[]> {
+  const all: unknown[] = [];
+  for await (const item of items) all.push(item);
+  return all;
 }
 
 /** Params in the order of `names`; without names, params by name are one object. @throws InvalidParamsError */
@@ -46,6 +78,10 @@ export function positions(
   }
   const named = given as { readonly [name: string]: unknown };
   return names.map((name) => (Object.hasOwn(named, name) ? named[name] : undefined));
+}
+
+export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -5,12 +5,13 @@ import { errorObject } from "../protocol/messages.ts";
 import type { BatchRule } from "../protocol/method-options.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import { type Callback, isThenable, run } from "./calling.ts";
-import { enter, leave } from "./current.ts";
 import type { Handler } from "./handler.ts";
+import { currentScope, inScope, type Scope } from "./scope.ts";
 
 interface Call {
   readonly params: readonly unknown[];
   readonly callback: Callback;
+  readonly scope: Scope | undefined;
 }
 
 export class Collector {
@@ -29,7 +30,7 @@ export class Collector {
 
   /** @param signal when it fires before the run begins, the call is no part of it */
   add(params: readonly unknown[], callback: Callback, runtime: Runtime, signal?: AbortSignal): void {
-    const call = { params, callback };
+    const call = { params, callback, scope: currentScope() };
     this.#calls.add(call);
     signal?.addEventListener("abort", () => this.#remove(call), { once: true });
     if (this.#calls.size >= this.#rule.max) this.flush();
@@ -40,15 +41,12 @@ export class Collector {
   flush(): void {
     const calls = [...this.#take()];
     if (calls.length === 0) return;
-    const outer = enter(manyTasks);
-    try {
+    inScope(new BatchScope(calls[0]?.scope), () =>
       run(this.#handler, [calls.map(({ params }) => params)], undefined, (error, results) => {
         if (error === null) this.#settle(calls, results);
         else for (const { callback } of calls) callback(error);
-      });
-    } finally {
-      leave(outer);
-    }
+      }),
+    );
   }
 
   /** Without a time to wait, what came in one message is one run: a microtask comes before the next message. */
@@ -91,6 +89,19 @@ function outcomeOf(item: unknown): unknown {
   return isThenable(item) ? item.then(outcomeOf) : item;
 }
 
-function manyTasks(): never {
-  throw new Error("A batch handler runs many tasks at once: current() can't tell which is meant");
+/** What surrounds the run of many calls. What is to be told of it is told once. */
+class BatchScope implements Scope {
+  readonly #first: Scope | undefined;
+
+  constructor(first: Scope | undefined) {
+    this.#first = first;
+  }
+
+  context(): never {
+    throw new Error("A batch handler runs many tasks at once: current() can't tell which is meant");
+  }
+
+  onThrown(error: unknown): void {
+    this.#first?.onThrown?.(error);
+  }
 }

@@ -16,9 +16,9 @@ import type { MethodDescription } from "../protocol/openrpc.ts";
 import { type Runtime, systemRuntime } from "../runtime.ts";
 import { type Callback, positions, run } from "./calling.ts";
 import { Collector } from "./collector.ts";
-import { enter, leave, type TaskContext } from "./current.ts";
 import type { Handler } from "./handler.ts";
 import { taskMethods } from "./mark.ts";
+import { currentScope, inScope, type Scope } from "./scope.ts";
 import { type AnyTraitOptions, instanceName, readTraits } from "./traits.ts";
 
 export interface HandlerOptions extends AnyTraitOptions {
@@ -37,7 +37,6 @@ interface Registered {
 
 /** What jayson passes on to methods that take many calls in one run. */
 interface Host {
-  readonly context: (() => TaskContext) | undefined;
   readonly runtime: Runtime;
 }
 
@@ -104,13 +103,13 @@ export class Dispatcher {
   /**
    * Runs one request. `done` gets its response, or `undefined` for a notification; it is called once,
    * and at once where the handler returned no promise. Never throws.
-   * @param context makes what the handler gets from `current()`. @default none: `current()` throws
+   * @param scope what the run is surrounded by. @default none: `current()` throws
    * @param runtime whose timers tell a batch handler's calls how long to wait for others
    */
   dispatch(
     request: Request,
     done: (response: Response | undefined) => void,
-    context?: () => TaskContext,
+    scope?: Scope,
     runtime: Runtime = systemRuntime,
   ): void {
     // jayson takes a null id for a notification.
@@ -118,20 +117,19 @@ export class Dispatcher {
       this.dispatch(
         { ...request, id: 0 },
         (response) => done(response && { ...response, id: null }),
-        context,
+        scope,
         runtime,
       );
       return;
     }
-    const outer = enter(context);
-    try {
-      const host: Host = { context, runtime };
+    const call = (): void => {
+      const host: Host = { runtime };
       this.#server.call(request as jayson.JSONRPCRequest, host, (error: unknown, response: unknown) => {
         done((error ?? response ?? undefined) as Response | undefined);
       });
-    } finally {
-      leave(outer);
-    }
+    };
+    if (scope === undefined) call();
+    else inScope(scope, call);
   }
 
   /** Runs at once what batch handlers have collected. */
@@ -167,7 +165,7 @@ function running(handler: Handler, names: readonly string[] | undefined): jayson
 }
 
 function collecting(collector: Collector, names: readonly string[] | undefined): jayson.Method {
-  const serve = (given: Params | undefined, { context, runtime }: Host, callback: Callback): void => {
+  const serve = (given: Params | undefined, { runtime }: Host, callback: Callback): void => {
     let params: readonly unknown[];
     try {
       params = positions(given, names);
@@ -175,7 +173,7 @@ function collecting(collector: Collector, names: readonly string[] | undefined):
       callback(errorToWire(error));
       return;
     }
-    collector.add(params, callback, runtime, context?.().signal);
+    collector.add(params, callback, runtime, currentScope()?.context().signal);
   };
   return new jayson.Method(serve as jayson.MethodHandlerContext, { useContext: true });
 }

@@ -8,10 +8,12 @@ export interface Assignment {
   readonly request: Request;
 }
 
-export type NodeEvent =
-  | { readonly type: "assigned"; readonly assignment: Assignment }
+export type NodeEvent<A extends Assignment = Assignment> =
+  | { readonly type: "assigned"; readonly assignment: A }
   /** Its handler came to an end. */
-  | { readonly type: "ended"; readonly assignment: Assignment; readonly response: Response }
+  | { readonly type: "ended"; readonly assignment: A; readonly response: Response }
+  /** It waits for other tasks (+1), or for none any more (−1): meanwhile its slot is free. */
+  | { readonly type: "waiting"; readonly assignment: A; readonly change: 1 | -1 }
   /** The broker gave the task to somebody else, or stopped it. */
   | { readonly type: "aborted"; readonly link: number; readonly id: string }
   /** The connection was lost: what had not begun will be given to others. */
@@ -22,13 +24,13 @@ export type NodeEvent =
   | { readonly type: "drain" }
   | { readonly type: "tick" };
 
-export type NodeEffect =
-  | { readonly type: "start"; readonly assignment: Assignment }
-  | { readonly type: "answer"; readonly assignment: Assignment; readonly response: Response }
-  | { readonly type: "report-running"; readonly assignment: Assignment }
-  | { readonly type: "hand-back"; readonly assignment: Assignment }
+export type NodeEffect<A extends Assignment = Assignment> =
+  | { readonly type: "start"; readonly assignment: A }
+  | { readonly type: "answer"; readonly assignment: A; readonly response: Response }
+  | { readonly type: "report-running"; readonly assignment: A }
+  | { readonly type: "hand-back"; readonly assignment: A }
   /** Nobody wants the outcome of what runs any more. */
-  | { readonly type: "abort"; readonly assignment: Assignment }
+  | { readonly type: "abort"; readonly assignment: A }
   /** Tell this broker how many unsettled tasks the node can hold. */
   | { readonly type: "fetch"; readonly link: number; readonly capacity: number }
   /** Send a `tick` at this time. */
@@ -41,12 +43,14 @@ export interface NodeStateOptions {
   readonly prefetch: number;
 }
 
-interface Held {
-  readonly assignment: Assignment;
+interface Held<A> {
+  readonly assignment: A;
   /** When it began to run, or to wait. */
   readonly since: number;
   /** Nobody wants its answer any more. */
   isAborted: boolean;
+  /** It waits for other tasks. */
+  isWaiting: boolean;
 }
 
 /** A task that runs this long is reported; one that waits this long goes back, for a node with room to take. */
@@ -57,17 +61,22 @@ const smoothing = 0.1;
 /** No capacity: another one has to be told as soon as there is room. */
 const handedBack = -1;
 
-export class NodeState {
+export class NodeState<A extends Assignment = Assignment> {
   readonly #options: NodeStateOptions;
-  readonly #running = new GenerationalMap<Assignment, Held>();
+  readonly #running = new GenerationalMap<A, Held<A>>();
   /** In order of arrival. */
-  readonly #waiting = new Map<Assignment, Held>();
+  readonly #waiting = new Map<A, Held<A>>();
   /** Running tasks that were not reported yet, the oldest first. Ended ones may be among them. */
-  #unreported: Held[] = [];
+  #unreported: Held<A>[] = [];
   readonly #links = new Set<number>();
-  #effects: NodeEffect[] = [];
+  #effects: NodeEffect<A>[] = [];
   #meanRunMs: number | undefined;
+  /** What brokers are told, but for the room of tasks that wait for others. */
   #capacity: number;
+  /** Running tasks that wait for others: they take up no slot. */
+  #suspended = 0;
+  /** Room that brokers were told of because of them. */
+  #extra = 0;
   #isDraining = false;
   #wakeAt: number | undefined;
 
@@ -80,6 +89,11 @@ export class NodeState {
     return this.#running.size;
   }
 
+  /** What runs now. */
+  running(): A[] {
+    return Array.from(this.#running, ([assignment]) => assignment);
+  }
+
   /** The attempts of one broker that run now, and whose answers are still wanted. */
   runningOf(link: number): string[] {
     const wanted = [...this.#running].filter(([of, { isAborted }]) => of.link === link && !isAborted);
@@ -87,20 +101,23 @@ export class NodeState {
   }
 
   /** Takes one event at the time `now` in milliseconds, and returns the effects to perform in order. */
-  handle(event: NodeEvent, now: number): NodeEffect[] {
+  handle(event: NodeEvent<A>, now: number): NodeEffect<A>[] {
     this.#perform(event, now);
     const effects = this.#effects;
     this.#effects = [];
     return effects;
   }
 
-  #perform(event: NodeEvent, now: number): void {
+  #perform(event: NodeEvent<A>, now: number): void {
     switch (event.type) {
       case "assigned":
         this.#onAssigned(event.assignment, now);
         break;
       case "ended":
         this.#onEnded(event, now);
+        break;
+      case "waiting":
+        this.#onWaiting(event.assignment, event.change > 0, now);
         break;
       case "aborted":
         this.#onAborted(event.link, event.id);
@@ -124,17 +141,53 @@ export class NodeState {
     }
   }
 
-  #onAssigned(assignment: Assignment, now: number): void {
+  #onAssigned(assignment: A, now: number): void {
     if (this.#isDraining) this.#effects.push({ type: "hand-back", assignment });
-    else if (this.#running.size < this.#options.slots) this.#start(assignment, now);
+    else if (this.#hasFreeSlot) this.#start(assignment, now);
     else {
-      this.#waiting.set(assignment, { assignment, since: now, isAborted: false });
+      this.#waiting.set(assignment, { assignment, since: now, isAborted: false, isWaiting: false });
       this.#wake(now + patienceMs);
     }
+    if (this.#suspended > 0) this.#makeRoom();
   }
 
-  #start(assignment: Assignment, now: number): void {
-    const held = { assignment, since: now, isAborted: false };
+  get #hasFreeSlot(): boolean {
+    return this.#running.size - this.#suspended < this.#options.slots;
+  }
+
+  /** Tasks that wait for others must not keep these from coming: they may wait for this very node. */
+  #onWaiting(assignment: A, isWaiting: boolean, now: number): void {
+    const held = this.#running.get(assignment);
+    if (held === undefined || held.isWaiting === isWaiting) return;
+    held.isWaiting = isWaiting;
+    this.#suspended += isWaiting ? 1 : -1;
+    if (!isWaiting) {
+      if (this.#suspended === 0) this.#takeRoomBack();
+      return;
+    }
+    if (this.#waiting.size > 0) this.#startNext(now);
+    this.#makeRoom();
+  }
+
+  /** Where brokers think that this node is full: as many more as wait. */
+  #makeRoom(): void {
+    if (this.#isDraining) return;
+    const isShut = this.#capacity === handedBack;
+    if (isShut) this.#capacity = this.#options.slots;
+    const isFull = this.#running.size + this.#waiting.size >= this.#capacity + this.#extra;
+    const needsMore = isFull && this.#extra !== this.#suspended;
+    if (needsMore) this.#extra = this.#suspended;
+    if (needsMore || isShut) this.#tell();
+  }
+
+  #takeRoomBack(): void {
+    if (this.#extra === 0) return;
+    this.#extra = 0;
+    this.#tell();
+  }
+
+  #start(assignment: A, now: number): void {
+    const held = { assignment, since: now, isAborted: false, isWaiting: false };
     this.#running.add(assignment, held);
     this.#unreported.push(held);
     this.#wake(now + patienceMs);
@@ -149,15 +202,16 @@ export class NodeState {
     }
   }
 
-  #onEnded({ assignment, response }: Extract<NodeEvent, { type: "ended" }>, now: number): void {
+  #onEnded({ assignment, response }: Extract<NodeEvent<A>, { type: "ended" }>, now: number): void {
     const held = this.#running.get(assignment);
     if (held === undefined) return;
     this.#running.delete(assignment);
+    if (held.isWaiting && --this.#suspended === 0) this.#takeRoomBack();
     if (!held.isAborted) this.#effects.push({ type: "answer", assignment, response });
     const took = now - held.since;
     this.#meanRunMs =
       this.#meanRunMs === undefined ? took : this.#meanRunMs + (took - this.#meanRunMs) * smoothing;
-    if (this.#waiting.size > 0) this.#startNext(now);
+    if (this.#waiting.size > 0 && this.#hasFreeSlot) this.#startNext(now);
     this.#adaptCapacity(this.#meanRunMs);
   }
 
@@ -221,11 +275,16 @@ export class NodeState {
     const allowed = this.#isDraining ? 0 : capacity;
     if (allowed === this.#capacity) return;
     this.#capacity = allowed;
+    this.#tell();
+  }
+
+  #tell(): void {
     for (const link of this.#links) this.#fetch(link);
   }
 
   #fetch(link: number): void {
-    this.#effects.push({ type: "fetch", link, capacity: this.#capacity });
+    const extra = this.#isDraining ? 0 : this.#extra;
+    this.#effects.push({ type: "fetch", link, capacity: Math.max(0, this.#capacity) + extra });
   }
 
   #wake(at: number): void {

@@ -1,9 +1,10 @@
 // Which node gets which task, and when: a task never waits while a node that serves it has room and no limit says so.
 
-import { Announcement, isBrokerTask, type MethodDescription, request, TaskStatus } from "zerotask-core";
+import { Announcement, isBrokerTask, type MethodDescription, TaskStatus } from "zerotask-core";
 import type { NodeSession } from "../peers/node-session.ts";
 import type { Task } from "../tasks/task.ts";
 import type { Turn } from "../turn.ts";
+import { assignmentOf } from "./assignment.ts";
 import type { Lane } from "./lane.ts";
 import type { MethodQueue } from "./method-queue.ts";
 import type { MethodTable } from "./method-table.ts";
@@ -281,7 +282,7 @@ export class Scheduler {
     }
     this.claim(task, node);
     const { peer } = node;
-    if (peer !== undefined) this.#turn.send(peer, request(method.name, task.params, task.attemptId));
+    if (peer !== undefined) this.#turn.send(peer, assignmentOf(task));
   }
 
   #withdraw(node: NodeSession): void {

@@ -1,11 +1,16 @@
 // When a task that failed runs again.
 import { type Backoff, defaultBackoff, ErrorCode, mostSpanMs, type Outcome } from "zerotask-core";
 
-/** Whether another run may end otherwise: what a handler threw, or a run that took too long. */
+/** Whether another run may end otherwise: what a handler threw without expecting it, or a run that took too long. */
 export function mayBeRetried(outcome: Outcome): boolean {
   if (!("error" in outcome)) return false;
-  const { code } = outcome.error;
-  return code === ErrorCode.TaskFailed || code === ErrorCode.TaskExpired;
+  const { code, data } = outcome.error;
+  if (code === ErrorCode.TaskExpired) return true;
+  return code === ErrorCode.TaskFailed && !isExpected(data);
+}
+
+function isExpected(data: unknown): boolean {
+  return (data as { readonly expected?: unknown } | null | undefined)?.expected === true;
 }
 
 /** How long to wait before a run that a handler asked for. @param data of its error: `{delay_ms}` */

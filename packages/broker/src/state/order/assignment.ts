@@ -1,0 +1,22 @@
+// What a node is sent of a task: the very request that asked for it, and beside it what else the node has to know.
+import { type Request, request, type TaskMeta } from "zerotask-core";
+import type { Task } from "../tasks/task.ts";
+
+/** The request that gives this task, which has a new attempt, to a node. */
+export function assignmentOf(task: Task): Request {
+  const { method, params, attemptId } = task;
+  const plain = request(method.name, params, attemptId);
+  const meta = metaOf(task);
+  return meta === undefined ? plain : { ...plain, meta };
+}
+
+/** Most tasks have none. */
+function metaOf({ options, method }: Task): TaskMeta | undefined {
+  const timeoutMs = options.timeoutMs ?? method.description?.timeoutMs;
+  const { trace } = options;
+  if (timeoutMs === undefined && trace === undefined) return undefined;
+  return {
+    ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }),
+    ...(trace !== undefined && { trace }),
+  };
+}

@@ -1,0 +1,31 @@
+// What surrounds the run of a handler, and how it is known again anywhere in that run: by the asynchronous context.
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { TaskContext } from "./context.ts";
+import type { Handler } from "./handler.ts";
+
+export interface Scope {
+  /** What `current()` returns. Made when it is asked for: most handlers don't. May throw. */
+  context(): TaskContext;
+  /** Calls the handler, where something is to be done around it. */
+  readonly invoke?: ((handler: Handler, params: readonly unknown[]) => unknown) | undefined;
+  /** Takes the items of a handler that returned an async iterable. @default they are collected into an array */
+  readonly consume?: ((items: AsyncIterable<unknown>) => Promise<unknown>) | undefined;
+  /** Is told of what the handler threw. */
+  onThrown?(error: unknown): void;
+}
+
+// Several copies of this package may be loaded in one process; they share what runs.
+const key = Symbol.for("zerotask.scope");
+const holder = globalThis as { [key]?: AsyncLocalStorage<Scope> };
+holder[key] ??= new AsyncLocalStorage<Scope>();
+const storage: AsyncLocalStorage<Scope> = holder[key];
+
+/** What surrounds the code that asks; `undefined` outside of handlers. */
+export function currentScope(): Scope | undefined {
+  return storage.getStore();
+}
+
+/** Calls `run`, which is in `scope` from there on, also after each `await`. */
+export function inScope<Result>(scope: Scope, run: () => Result): Result {
+  return storage.run(scope, run);
+}

@@ -1,0 +1,34 @@
+// Runs handlers in the node's own thread: the quickest way, and without any protection from them.
+import type { Dispatcher, Response, Runtime } from "zerotask-core";
+import type { Run } from "../run.ts";
+import type { Executor } from "./executor.ts";
+
+export class InlineExecutor implements Executor {
+  readonly #dispatcher: Dispatcher;
+  readonly #runtime: Runtime;
+
+  constructor(dispatcher: Dispatcher, runtime: Runtime) {
+    this.#dispatcher = dispatcher;
+    this.#runtime = runtime;
+  }
+
+  start(run: Run, done: (response: Response) => void): void {
+    const onEnd = (response: Response | undefined): void => {
+      if (response !== undefined) done(response);
+    };
+    this.#dispatcher.dispatch(run.request, onEnd, run, this.#runtime);
+  }
+
+  /** The handler has the signal itself. */
+  abort(): void {}
+
+  kill(): boolean {
+    return false;
+  }
+
+  flush(): void {
+    this.#dispatcher.flush();
+  }
+
+  async close(): Promise<void> {}
+}

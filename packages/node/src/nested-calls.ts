@@ -1,0 +1,50 @@
+// The clients by which handlers call other tasks: one connection to each broker that tasks come from.
+import { type Client, NestedClients } from "zerotask-client";
+import type { Dial, Logger, Runtime } from "zerotask-core";
+import type { Run } from "./run.ts";
+
+export interface NestedCallsOptions {
+  readonly options: { readonly runtime: Runtime; readonly dial: Dial; readonly logger: Logger };
+  /** Where the tasks of this link come from. */
+  readonly endpoint: (link: number) => string;
+  /** A run waits for its first call (+1), or for none any more (−1). */
+  readonly onWaiting: (run: Run, change: 1 | -1) => void;
+}
+
+export class NestedCalls {
+  readonly #options: NestedCallsOptions;
+  readonly #connections = new Map<number, NestedClients>();
+
+  constructor(options: NestedCallsOptions) {
+    this.#options = options;
+  }
+
+  /** The client of one run. */
+  clientOf(run: Run): Client {
+    let waiting = 0;
+    const { onWaiting } = this.#options;
+    return this.#connection(run.link).of({
+      trace: run.context().trace,
+      remainingMs: () => run.remainingMs(),
+      onWaiting: (change) => {
+        const before = waiting;
+        waiting += change;
+        if (before === 0 || waiting === 0) onWaiting(run, change);
+      },
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#connections.values()].map((connection) => connection.close()));
+  }
+
+  #connection(link: number): NestedClients {
+    let connection = this.#connections.get(link);
+    if (connection === undefined) {
+      const { endpoint, options } = this.#options;
+      connection = new NestedClients({ ...options, endpoint: endpoint(link) });
+      this.#connections.set(link, connection);
+    }
+    return connection;
+  }
+}

@@ -1,0 +1,140 @@
+// What running tasks tell the broker before they end: events, progress and lines of their logs, few messages for many.
+import { inspect } from "node:util";
+import { BrokerMethod, type Runtime, type Timer } from "zerotask-core";
+
+export interface LogLine {
+  /** By this machine's clock, in milliseconds since the epoch. */
+  readonly at: number;
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly message: string;
+  readonly data?: unknown;
+}
+
+export interface Progress {
+  /** From 0 to 1. */
+  readonly fraction: number;
+  readonly note?: string;
+}
+
+/** What a report is about. */
+export interface Reported {
+  /** The attempt: `<task_id>#<attempt>`. */
+  readonly id: string;
+  readonly link: number;
+}
+
+/** Takes what goes to the broker of this link: the method and the params of a notification. */
+export type Send = (link: number, method: string, params: { readonly [name: string]: unknown }) => void;
+
+interface Gathered {
+  lines: LogLine[];
+  progress: Progress | undefined;
+  /** Until then no further progress is sent. */
+  quietUntil: number;
+  timer: Timer | undefined;
+}
+
+/** How long lines are gathered, and how far apart the progress of one task is told. */
+const gatherMs = 10;
+const progressMs = 100;
+const maxLines = 200;
+const maxMessageLength = 16_384;
+const maxDataLength = 65_536;
+
+export class Reports {
+  readonly #runtime: Runtime;
+  readonly #send: Send;
+  readonly #gathered = new Map<Reported, Gathered>();
+
+  constructor(runtime: Runtime, send: Send) {
+    this.#runtime = runtime;
+    this.#send = send;
+  }
+
+  event(run: Reported, event: string, data: unknown): void {
+    // In the order in which it was told.
+    this.#tell(run);
+    this.#sendEvent(run, event, data);
+  }
+
+  progress(run: Reported, progress: Progress): void {
+    const gathered = this.#of(run);
+    const { quietUntil } = gathered;
+    const now = this.#runtime.now();
+    gathered.progress = progress;
+    if (quietUntil <= now) this.#tell(run);
+    else this.#arm(run, gathered, quietUntil - now);
+  }
+
+  log(run: Reported, line: LogLine): void {
+    const gathered = this.#of(run);
+    gathered.lines.push(bounded(line));
+    if (gathered.lines.length >= maxLines) this.#tell(run);
+    else this.#arm(run, gathered, gatherMs);
+  }
+
+  /** The run ends: what was gathered is told before its answer, and nothing of it is kept. */
+  flush(run: Reported): void {
+    this.#tell(run);
+    this.#gathered.delete(run);
+  }
+
+  #of(run: Reported): Gathered {
+    let gathered = this.#gathered.get(run);
+    if (gathered === undefined) {
+      gathered = { lines: [], progress: undefined, quietUntil: 0, timer: undefined };
+      this.#gathered.set(run, gathered);
+    }
+    return gathered;
+  }
+
+  #arm(run: Reported, gathered: Gathered, ms: number): void {
+    gathered.timer ??= this.#runtime.after(Math.ceil(ms), () => {
+      gathered.timer = undefined;
+      this.#tell(run);
+    });
+  }
+
+  #tell(run: Reported): void {
+    const gathered = this.#gathered.get(run);
+    if (gathered === undefined) return;
+    gathered.timer?.cancel();
+    gathered.timer = undefined;
+    const { lines, progress } = gathered;
+    if (lines.length > 0) {
+      gathered.lines = [];
+      this.#send(run.link, BrokerMethod.NodeTaskLog, { task_id: run.id, lines });
+    }
+    if (progress === undefined) return;
+    gathered.progress = undefined;
+    gathered.quietUntil = this.#runtime.now() + progressMs;
+    this.#sendEvent(run, "progress", progress);
+  }
+
+  #sendEvent(run: Reported, event: string, data: unknown): void {
+    const text = jsonOf(data);
+    const sent = text === undefined ? {} : { data: JSON.parse(text) as unknown };
+    this.#send(run.link, BrokerMethod.NodeTaskEvent, { task_id: run.id, event, ...sent });
+  }
+}
+
+function bounded({ at, level, message, data }: LogLine): LogLine {
+  const cut = message.length > maxMessageLength ? `${message.slice(0, maxMessageLength)}…` : message;
+  const text = jsonOf(data);
+  return { at, level, message: cut, ...(text !== undefined && { data: JSON.parse(text) as unknown }) };
+}
+
+/** What JSON can't hold, or is too large to be told, is told as text. */
+function jsonOf(data: unknown): string | undefined {
+  if (data === undefined) return undefined;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data);
+  } catch {
+    text = undefined;
+  }
+  if (text !== undefined && text.length <= maxDataLength) return text;
+  return JSON.stringify(
+    inspect(data, { depth: 2, maxStringLength: 1_000, maxArrayLength: 20 }).slice(0, 10_000),
+  );
+}
