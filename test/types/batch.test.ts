@@ -61,7 +61,7 @@ it("types a batch handler by one of its calls, for clients of all kinds", () => 
   neverRun(() => {
     expectTypeOf(client.embed("a")).toEqualTypeOf<Promise<number[]>>();
     expectTypeOf(client.embed).parameters.toEqualTypeOf<[text: string]>();
-    expectTypeOf(later.embed("a")).toEqualTypeOf<TaskHandle<number[]>>();
+    expectTypeOf(later.embed("a")).toEqualTypeOf<TaskHandle<number[], readonly [text: string]>>();
     expectTypeOf(client.byMethod("a")).toEqualTypeOf<Promise<number[]>>();
     expectTypeOf(client.plain("a")).toEqualTypeOf<Promise<string>>();
     expectTypeOf(client.texts.plain("a")).toEqualTypeOf<Promise<number[]>>();

@@ -59,7 +59,7 @@ it("types broker tasks, optional parameters and a name that is a namespace too",
 it("types handles", () => {
   const later = new AsyncClient<typeof calculator>();
   neverRun(() => {
-    expectTypeOf(later.add(5, 6)).toEqualTypeOf<TaskHandle<number>>();
+    expectTypeOf(later.add(5, 6)).toEqualTypeOf<TaskHandle<number, readonly [a: number, b: number]>>();
     expectTypeOf(later.add(5, 6).wait()).toEqualTypeOf<Promise<number>>();
     expectTypeOf(later.add(5, 6).result(10)).toEqualTypeOf<Promise<number>>();
     expectTypeOf(later.$ignore.add(5, 6)).toEqualTypeOf<void>();

@@ -332,8 +332,12 @@ describe("deadlines", () => {
   it("runs it again when it may", () => {
     const broker = onDisk();
     broker.from("c", newTask("1", { timeout_ms: 200, retries: 1, backoff: { initial_ms: 10, jitter: 0 } }));
-    broker.after(200);
-    expect(sends(broker.after(10))).toEqual([assigned("c-1#2")]);
+    const stop = { method: "zerotask.node.task_stop", params: { id: "c-1#1", grace_ms: 5_000 } };
+    expect(sends(broker.after(200))).toMatchObject([{ peer: "n", message: stop }]);
+    expect(sends(broker.after(700))).toEqual([]);
+    const error = { code: -32040, message: "The task was stopped", data: { how: "cooperative" } };
+    broker.from("n", { jsonrpc: "2.0", id: "c-1#1", error });
+    expect(sends(broker.after(10))).toMatchObject([{ message: { id: "c-1#2", meta: { timeout_ms: 200 } } }]);
   });
 
   it.each([

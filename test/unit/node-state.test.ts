@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type Assignment, type NodeEffect, NodeState } from "../../packages/node/src/state/node-state.ts";
 
 const task = (id: string, link = 0): Assignment => ({
@@ -112,4 +112,114 @@ it("drains: takes nothing more, and gives back what waits", () => {
   expect(withoutWakes(node.handle({ type: "ended", assignment: running, response }, 3))).toEqual([
     { type: "answer", assignment: running, response },
   ]);
+});
+
+describe("runs that are to end", () => {
+  const ended = (how: string): object => ({
+    ...{ jsonrpc: "2.0", id: "a#1" },
+    error: { code: -32040, message: "The task was stopped", data: { how } },
+  });
+  const begun = (): { node: NodeState; run: Assignment } => {
+    const node = new NodeState({ slots: 1, prefetch: 10 });
+    const run = task("a#1");
+    node.handle({ type: "welcomed", link: 0 }, 0);
+    node.handle({ type: "assigned", assignment: run }, 0);
+    node.handle({ type: "tick" }, 10);
+    return { node, run };
+  };
+
+  it("hear of it, and are ended by force when their time is over", () => {
+    const { node, run } = begun();
+    expect(node.handle({ type: "stop", link: 0, id: "a#1", graceMs: 70 }, 20)).toEqual([
+      { type: "abort", assignment: run },
+      { type: "wake", at: 90 },
+    ]);
+    expect(withoutWakes(node.handle({ type: "tick" }, 89))).toEqual([]);
+    expect(node.handle({ type: "tick" }, 90)).toEqual([{ type: "kill", assignment: run }]);
+    expect(node.handle({ type: "tick" }, 200)).toEqual([]);
+    expect(node.handle({ type: "ended", assignment: run, response }, 210)).toContainEqual({
+      ...{ type: "answer", assignment: run, response: ended("killed") },
+    });
+  });
+
+  it("answer that they were stopped, whatever their handler returned", () => {
+    const { node, run } = begun();
+    node.handle({ type: "stop", link: 0, id: "a#1", graceMs: 70 }, 20);
+    expect(node.handle({ type: "ended", assignment: run, response }, 30)).toContainEqual({
+      ...{ type: "answer", assignment: run, response: ended("cooperative") },
+    });
+    expect(node.handle({ type: "tick" }, 90)).toEqual([]);
+  });
+
+  it("are reported where they can't be ended", () => {
+    const { node, run } = begun();
+    node.handle({ type: "stop", link: 0, id: "a#1", graceMs: 0 }, 20);
+    node.handle({ type: "tick" }, 20);
+    expect(node.handle({ type: "unstoppable", assignment: run }, 20)).toEqual([
+      { type: "report-unstoppable", assignment: run },
+    ]);
+  });
+
+  it("that nobody waits for are ended, too, and say nothing", () => {
+    const { node, run } = begun();
+    node.handle({ type: "aborted", link: 0, id: "a#1" }, 20);
+    expect(node.handle({ type: "tick" }, 5_020)).toEqual([{ type: "kill", assignment: run }]);
+    expect(node.handle({ type: "unstoppable", assignment: run }, 5_020)).toEqual([]);
+    const effects = node.handle({ type: "ended", assignment: run, response }, 5_030);
+    expect(effects.map(({ type }) => type)).not.toContain("answer");
+  });
+
+  it("that have not begun never do", () => {
+    const { node } = begun();
+    const waiting = task("b#1");
+    node.handle({ type: "assigned", assignment: waiting }, 20);
+    const [effect] = node.handle({ type: "stop", link: 0, id: "b#1", graceMs: 70 }, 21);
+    expect(effect).toMatchObject({
+      ...{ type: "answer", assignment: waiting },
+      response: { id: "b#1", error: { data: { how: "never-started" } } },
+    });
+    expect(withoutWakes(node.handle({ type: "tick" }, 40))).toEqual([]);
+  });
+});
+
+describe("tasks that wait for others", () => {
+  it("take up no slot, and brokers are told of the room when the node is full", () => {
+    const node = new NodeState({ slots: 1, prefetch: 0 });
+    const [outer, inner] = [task("a#1"), task("b#1")];
+    node.handle({ type: "welcomed", link: 0 }, 0);
+    node.handle({ type: "assigned", assignment: outer }, 0);
+    expect(node.handle({ type: "waiting", assignment: outer, change: 1 }, 1)).toEqual([
+      { type: "fetch", link: 0, capacity: 2 },
+    ]);
+    expect(node.handle({ type: "assigned", assignment: inner }, 2)).toContainEqual({
+      type: "start",
+      assignment: inner,
+    });
+    node.handle({ type: "ended", assignment: inner, response }, 3);
+    expect(node.handle({ type: "waiting", assignment: outer, change: -1 }, 4)).toEqual([
+      { type: "fetch", link: 0, capacity: 1 },
+    ]);
+  });
+
+  it("say nothing while there is room anyway", () => {
+    const node = new NodeState({ slots: 2, prefetch: 0 });
+    const outer = task("a#1");
+    node.handle({ type: "welcomed", link: 0 }, 0);
+    node.handle({ type: "assigned", assignment: outer }, 0);
+    expect(node.handle({ type: "waiting", assignment: outer, change: 1 }, 1)).toEqual([]);
+    expect(node.handle({ type: "waiting", assignment: outer, change: -1 }, 2)).toEqual([]);
+  });
+
+  it("let what waits for a slot begin, and ask again where the node had handed something back", () => {
+    const node = new NodeState({ slots: 1, prefetch: 5 });
+    const [outer, second, third] = [task("a#1"), task("b#1"), task("c#1")];
+    node.handle({ type: "welcomed", link: 0 }, 0);
+    node.handle({ type: "assigned", assignment: outer }, 0);
+    node.handle({ type: "assigned", assignment: second }, 0);
+    node.handle({ type: "tick" }, 10);
+    node.handle({ type: "assigned", assignment: third }, 11);
+    const effects = node.handle({ type: "waiting", assignment: outer, change: 1 }, 12);
+    expect(effects).toContainEqual({ type: "start", assignment: third });
+    expect(effects).toContainEqual({ type: "fetch", link: 0, capacity: 2 });
+  });
 });

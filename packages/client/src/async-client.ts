@@ -66,17 +66,16 @@ interface Shared {
 
 function view(shared: Shared, options: CallOptions): object {
   const { tracker, management, close } = shared;
-  const { runtime } = shared.session;
+  const host = { session: shared.session, find: (id: string) => tracker.find(id) };
   const track = tracker.submitter(options);
-  const submit = (method: string, params: Params): TaskHandle =>
-    new TaskHandle(track(method, params), runtime);
+  const submit = (method: string, params: Params): TaskHandle => new TaskHandle(track(method, params), host);
   const controls = {
     ...management,
     $with: (more: CallOptions) => view(shared, resolveCallOptions(more, options)),
     $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params, options)),
     $handle: (id: string) => {
       if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);
-      return new TaskHandle(tracker.find(id), runtime);
+      return new TaskHandle(tracker.find(id), host);
     },
     $call: (method: string, params: Params = []) => submit(method, params),
     $close: close,

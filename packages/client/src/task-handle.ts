@@ -1,17 +1,26 @@
 // A task that was submitted: known by its id from the start, looked at and waited for when wanted.
-import { milliseconds, type Runtime, type TaskStatus } from "zerotask-core";
-import type { Durability } from "./session.ts";
+import { milliseconds, type Params, type TaskStatus } from "zerotask-core";
+import type { Durability, Session } from "./session.ts";
+import { reloadTask, type StopOptions, type StopOutcome, startTask, stopTask } from "./tasks/run-control.ts";
 import type { Position, TrackedTask } from "./tasks/tracked-task.ts";
 import { withTimeout } from "./timeout.ts";
 
-export class TaskHandle<Result = unknown> {
-  readonly #task: TrackedTask;
-  readonly #runtime: Runtime;
+/** What all handles of one client share. */
+export interface HandleHost {
+  readonly session: Session;
+  /** A task by its id, whoever submitted it. */
+  find(id: string): TrackedTask;
+}
+
+/** `Args` are the params of its method. */
+export class TaskHandle<Result = unknown, Args extends Params = Params> {
+  readonly #host: HandleHost;
+  #task: TrackedTask;
 
   /** @internal */
-  constructor(task: TrackedTask, runtime: Runtime) {
+  constructor(task: TrackedTask, host: HandleHost) {
     this.#task = task;
-    this.#runtime = runtime;
+    this.#host = host;
   }
 
   /**
@@ -51,7 +60,8 @@ export class TaskHandle<Result = unknown> {
    */
   async wait(timeoutMs?: number): Promise<Result> {
     if (timeoutMs !== undefined) milliseconds("timeoutMs", timeoutMs);
-    return withTimeout(this.#task.outcome() as Promise<Result>, timeoutMs, `task ${this.id}`, this.#runtime);
+    const { runtime } = this.#host.session;
+    return withTimeout(this.#task.outcome() as Promise<Result>, timeoutMs, `task ${this.id}`, runtime);
   }
 
   /** The same as `wait`. */
@@ -63,5 +73,39 @@ export class TaskHandle<Result = unknown> {
   callback(onResult: (result: Result) => void, onError: (error: Error) => void = () => undefined): this {
     (this.#task.outcome() as Promise<Result>).then(onResult, onError);
     return this;
+  }
+
+  /**
+   * Stops the task, and resolves when it is known how that went: its handler's signal fires, it has `graceMs` to end, and
+   * then its thread or process is ended. What was stopped is `STOPPED`, whatever its handler returned, and is not run
+   * again, unless somebody wants it: `start`.
+   * @throws OptionError, UnknownTaskError
+   */
+  async stop(options: StopOptions = {}): Promise<StopOutcome> {
+    await this.#task.accepted();
+    return stopTask(this.#host.session, this.id, options);
+  }
+
+  /** Starts a task that was stopped, on any node, under the same id. @throws UnknownTaskError also when it is not `STOPPED` */
+  async start(): Promise<void> {
+    await this.#task.accepted();
+    await startTask(this.#host.session, this.id);
+    this.#watchAgain();
+  }
+
+  /**
+   * Makes the task anew: what runs of it is stopped as by `stop`, and then it begins from the start, with other params if
+   * some are given. One that is settled begins again, too. Resolves when it waits for a node.
+   * @throws OptionError, UnknownTaskError; NotAllowedError when its run can't be stopped: it is made anew when that ends
+   */
+  async reload(params?: Args, options: StopOptions = {}): Promise<void> {
+    await this.#task.accepted();
+    await reloadTask(this.#host.session, this.id, params, options);
+    this.#watchAgain();
+  }
+
+  /** What was known of its outcome is none any more. */
+  #watchAgain(): void {
+    this.#task = this.#host.find(this.id);
   }
 }

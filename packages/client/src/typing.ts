@@ -19,7 +19,7 @@ type CallsOf<T> = {
 
 type SubmitsOf<T> = {
   readonly [K in keyof T & string]: T[K] extends (...args: infer Args) => infer Result
-    ? ((...args: Args) => TaskHandle<Awaited<Result>>) & SubmitsOf<T[K]>
+    ? ((...args: Args) => TaskHandle<Awaited<Result>, Readonly<Args>>) & SubmitsOf<T[K]>
     : SubmitsOf<T[K]>;
 };
 

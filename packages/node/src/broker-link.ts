@@ -48,6 +48,8 @@ export interface BrokerLinkHandlers {
   /** @param id `<task_id>#<attempt>` */
   onAssigned(id: string, request: Request): void;
   onAborted(id: string): void;
+  /** The attempt is to end within `graceMs`, and its answer to say how it did. */
+  onStop(id: string, graceMs: number): void;
   /** Which instance of a singleton is meant. May throw. */
   nameInstance(method: string, params: Params | undefined): string;
   onWelcome(): void;
@@ -113,6 +115,11 @@ export class BrokerLink {
 
   reportRunning(id: string): void {
     this.#notify(BrokerMethod.NodeTaskStatus, { task_id: id, status: TaskStatus.Running });
+  }
+
+  /** An attempt that is to be stopped goes on: its handler can't be ended by force. */
+  reportUnstoppable(id: string): void {
+    this.#notify(BrokerMethod.NodeTaskUnstoppable, { task_id: id });
   }
 
   handBack(id: string): void {
@@ -196,6 +203,9 @@ export class BrokerLink {
       } else if (request.method === Push.TaskAbort) {
         const { id } = request.params as { id: string };
         this.#handlers.onAborted(id);
+      } else if (request.method === Push.TaskStop) {
+        const { id, grace_ms } = request.params as { id: string; grace_ms: number };
+        this.#handlers.onStop(id, grace_ms);
       }
     }
   }

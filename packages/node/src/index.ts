@@ -2,6 +2,8 @@
 export {
   type Batch,
   InvalidParamsError,
+  type Lifecycle,
+  lifecycle,
   OptionError,
   type Results,
   RetryError,

@@ -98,6 +98,7 @@ export class Node {
           this.#handle({ type: "assigned", assignment });
         },
         onAborted: (id) => this.#handle({ type: "aborted", link: number, id }),
+        onStop: (id, graceMs) => this.#handle({ type: "stop", link: number, id, graceMs }),
         nameInstance: (method, params) => dispatcher.instanceOf(method, params),
         onLost: () => this.#handle({ type: "lost", link: number }),
         onWelcome: () => {
@@ -195,6 +196,13 @@ export class Node {
         break;
       case "abort":
         this.#abort(effect.assignment);
+        break;
+      case "kill":
+        if (!this.#executor.kill(effect.assignment))
+          this.#handle({ type: "unstoppable", assignment: effect.assignment });
+        break;
+      case "report-unstoppable":
+        this.#links[effect.assignment.link]?.reportUnstoppable(effect.assignment.id);
         break;
       case "hand-back":
         this.#links[effect.assignment.link]?.handBack(effect.assignment.id);

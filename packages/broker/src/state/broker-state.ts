@@ -22,6 +22,7 @@ import { type Command, type CommandHandler, ParamReader, Refusal } from "./comma
 import { FailedCommands } from "./commands/failed-commands.ts";
 import { LimitCommands } from "./commands/limit-commands.ts";
 import { NodeCommands } from "./commands/node-commands.ts";
+import { RunCommands } from "./commands/run-commands.ts";
 import { ScheduleCommands } from "./commands/schedule-commands.ts";
 import { TaskCommands } from "./commands/task-commands.ts";
 import type { BrokerConfig } from "./config.ts";
@@ -85,6 +86,7 @@ export class BrokerState {
     const tables = [
       this.#clientCommands,
       new TaskCommands(this.#parts),
+      new RunCommands(this.#parts),
       this.#nodeCommands,
       new ScheduleCommands(this.#parts),
       new FailedCommands(this.#parts),

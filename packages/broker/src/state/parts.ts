@@ -15,8 +15,10 @@ import { Schedules } from "./schedules/schedules.ts";
 import { Backlog } from "./storage/backlog.ts";
 import { Storages } from "./storage/storages.ts";
 import { Calls } from "./tasks/calls.ts";
+import { Revival } from "./tasks/revival.ts";
 import { Runs } from "./tasks/runs.ts";
 import { Settlement } from "./tasks/settlement.ts";
+import { Stops } from "./tasks/stops.ts";
 import { Submissions } from "./tasks/submissions.ts";
 import { TaskLife } from "./tasks/task-life.ts";
 import { TaskTable } from "./tasks/task-table.ts";
@@ -41,6 +43,8 @@ export interface BrokerParts {
   readonly settlement: Settlement;
   readonly life: TaskLife;
   readonly runs: Runs;
+  readonly stops: Stops;
+  readonly revival: Revival;
   readonly calls: Calls;
   readonly submissions: Submissions;
   readonly schedules: Schedules;
@@ -102,11 +106,13 @@ export function assemble(config: BrokerConfig): BrokerParts {
     },
   });
   const life: TaskLife = new TaskLife({ ...more, settlement, runs: () => runs });
-  const runs: Runs = new Runs({ ...more, settlement, life, bounds: config });
+  const stops: Stops = new Stops({ turn, settlement, life, runs: () => runs });
+  const runs: Runs = new Runs({ ...more, settlement, life, stops, bounds: config });
   const batches = new Batches({ ...more, life });
   const calls = new Calls({ ...more, settlement, life });
   const submissions = new Submissions({ ...more, settlement, life, batches });
   const schedules: Schedules = new Schedules({ ...more, life, clock: config });
   const positions = new Positions(base);
-  return { ...more, settlement, life, runs, calls, submissions, schedules, positions };
+  const revival = new Revival(more);
+  return { ...more, settlement, life, runs, stops, calls, submissions, schedules, positions, revival };
 }

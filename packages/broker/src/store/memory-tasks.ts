@@ -177,6 +177,9 @@ export class MemoryTasks {
       case "reschedule":
         this.#reschedule(change);
         break;
+      case "set-params":
+        this.#setParams(change);
+        break;
       case "remove": {
         const entry = this.#entries.get(change.id);
         if (change.onlySettled !== true || entry?.settledAt !== undefined) this.#remove(entry);
@@ -236,6 +239,13 @@ export class MemoryTasks {
     if (entry === undefined || entry.settledAt !== undefined) return;
     const next = this.#replace(entry, changed);
     if (!next.isClaimed) this.#claimable.enter(next);
+  }
+
+  #setParams({ id, params }: Of<"set-params">): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined || entry.settledAt !== undefined) return;
+    entry.params = params;
+    entry.bytes = bytesOf(params);
   }
 
   #revive({ id, dueAt, rank }: Of<"revive">, revived: string[]): void {

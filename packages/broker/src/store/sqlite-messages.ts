@@ -1,12 +1,13 @@
 // What goes between the broker's thread and the one that writes to disk. Changes and tasks travel as one flat
 // array of primitives each: cloning an object per task would cost the broker more than all else it does for it.
 import type { FailedPlace } from "../state/storage/failed-place.ts";
-import type {
-  Claim,
-  FailedFilter,
-  StoreChange,
-  StoredTask,
-  StoreSummary,
+import {
+  bytesOf,
+  type Claim,
+  type FailedFilter,
+  type StoreChange,
+  type StoredTask,
+  type StoreSummary,
 } from "../state/storage/stored-task.ts";
 import type { TaskCount, TaskFilter } from "./store.ts";
 
@@ -83,6 +84,7 @@ export const ChangeCode = {
   Revive: 7,
   SaveItem: 8,
   RemoveItem: 9,
+  SetParams: 10,
 } as const;
 
 export function flattenChanges(changes: readonly StoreChange[]): Primitive[] {
@@ -107,6 +109,9 @@ export function flattenChanges(changes: readonly StoreChange[]): Primitive[] {
       }
       case "revive":
         flat.push(ChangeCode.Revive, encodeName(change.id), change.dueAt, change.rank);
+        break;
+      case "set-params":
+        flat.push(ChangeCode.SetParams, encodeName(change.id), change.params, bytesOf(change.params));
         break;
       case "remove":
         flat.push(ChangeCode.Remove, encodeName(change.id), change.onlySettled === true ? 1 : 0);

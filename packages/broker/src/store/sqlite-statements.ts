@@ -19,6 +19,7 @@ type StatementName =
   | "oldestFailed"
   | "removeRecord"
   | "revive"
+  | "setParams"
   | "saveItem"
   | "removeItem"
   | "ready"
@@ -63,6 +64,7 @@ const sql: { readonly [Name in StatementName]: string } = {
              expires_at = NULL, outcome = NULL, settled_at = NULL, forget_at = NULL,
              bytes = forget_record(bytes, ${isFailed}, coalesce(length(CAST(params AS BLOB)), 0))
            WHERE id = ? AND settled_at IS NOT NULL`,
+  setParams: "UPDATE task SET params = ?, bytes = ? WHERE id = ? AND settled_at IS NULL",
   saveItem: `INSERT INTO item VALUES (?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value`,
   removeItem: "DELETE FROM item WHERE kind = ? AND name = ?",
   remove: `DELETE FROM task WHERE id = ? AND (? = 0 OR settled_at IS NOT NULL)

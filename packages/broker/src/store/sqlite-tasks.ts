@@ -267,6 +267,11 @@ export class SqliteTasks {
         this.#do.reschedule.run(...changed, id);
         break;
       }
+      case ChangeCode.SetParams: {
+        const [id = null, ...changed] = fields;
+        this.#do.setParams.run(...changed, id);
+        break;
+      }
       case ChangeCode.SaveItem:
         this.#do.saveItem.run(...fields);
         break;
@@ -374,7 +379,7 @@ export class SqliteTasks {
 }
 
 /** How many values follow each `ChangeCode`. */
-const fieldCounts: readonly number[] = [1 + taskColumns.length, 6, 11, 2, 2, 1, 3, 3, 3, 2];
+const fieldCounts: readonly number[] = [1 + taskColumns.length, 6, 11, 2, 2, 1, 3, 3, 3, 2, 3];
 
 /** Where in the fields of an added task those are that are looked at; before them stands whether it is claimed. */
 const addedColumns: readonly number[] = ["id", "params", "status", "created_at", "outcome", "settled_at"].map(

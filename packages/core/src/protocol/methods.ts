@@ -12,6 +12,8 @@ export const BrokerMethod = {
   ClientTaskWait: "zerotask.broker.client_task_wait",
   ClientTaskGet: "zerotask.broker.client_task_get",
   ClientTaskStop: "zerotask.broker.client_task_stop",
+  ClientTaskStart: "zerotask.broker.client_task_start",
+  ClientTaskReload: "zerotask.broker.client_task_reload",
   ClientTaskPosition: "zerotask.broker.client_task_position",
   FailedList: "zerotask.broker.failed_list",
   FailedRetry: "zerotask.broker.failed_retry",
@@ -33,6 +35,7 @@ export const BrokerMethod = {
   NodeTaskStatus: "zerotask.broker.node_task_status",
   NodeTaskFinished: "zerotask.broker.node_task_finished",
   NodeTaskFailed: "zerotask.broker.node_task_failed",
+  NodeTaskUnstoppable: "zerotask.broker.node_task_unstoppable",
   NodeTaskEvent: "zerotask.broker.node_task_event",
   NodeTaskLog: "zerotask.broker.node_task_log",
   Discover: "rpc.discover",
@@ -44,6 +47,8 @@ export const Push = {
   TaskSettled: "zerotask.client.task_settled",
   /** `{id}`: give up the attempt `<task_id>#<attempt>`; its answer would be refused. */
   TaskAbort: "zerotask.node.task_abort",
+  /** `{id, grace_ms}`: end the attempt within this time; its answer then is the error "stopped", with `data.how`. */
+  TaskStop: "zerotask.node.task_stop",
   /** `{method, params}`, a request: which instance of a singleton these params name. */
   NameInstance: "zerotask.node.name_instance",
   /** No meaning: sending it shows the broker whether the peer is still there. */

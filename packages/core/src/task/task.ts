@@ -4,6 +4,7 @@ import { traitNames } from "../protocol/method-options.ts";
 import type { AsBatch, BatchHandler, CallOf, IsBatch } from "./batch-typing.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Handler } from "./handler.ts";
+import { isLifecycleClass, type LifecycleClass, type LifecycleHandler, lifecycle } from "./lifecycle.ts";
 import { markMethod, type TaskOptions } from "./mark.ts";
 import type { BatchOptions } from "./traits.ts";
 
@@ -65,6 +66,14 @@ export function task<const Name extends string, Fn extends Handler>(
   options: TaskOptions<Parameters<Fn>> & Unbatched & { readonly name: Name },
   handler: Fn & Single<Fn>,
 ): Task<Name, Fn>;
+/**
+ * Serves a class of long-running work, with `start()` and perhaps `stop()`: each run makes an instance with the task's
+ * params, and starts it.
+ */
+export function task<const Name extends string, Class extends LifecycleClass>(
+  name: Name | (TaskOptions<ConstructorParameters<Class>> & Unbatched & { readonly name: Name }),
+  Class: Class,
+): Task<Name, LifecycleHandler<Class>>;
 /** Decorates a method: the node that loads the class's module makes one instance of it and serves it. */
 export function task<T extends Handler>(method: T & Single<T>, context: ClassMethodDecoratorContext): void;
 /** Decorates a method that takes a `Batch` of calls in one run. */
@@ -85,10 +94,11 @@ export function task(first: unknown, ...rest: readonly unknown[]): unknown {
     return (method: Handler, context: unknown) => markMethod(method, context, options);
   }
   if (typeof second !== "function") throw new OptionError("handler", "a function", second);
+  const handler: Handler = isLifecycleClass(second) ? lifecycle(second) : (second as Handler);
   if (options.name === undefined) throw new OptionError("name", "a string", options.name);
   const { name, dispatcher = Dispatcher.instance(), ...handlerOptions } = options;
-  dispatcher.add(name, second as Handler, handlerOptions);
-  return second;
+  dispatcher.add(name, handler, handlerOptions);
+  return handler;
 }
 
 const optionNames = ["name", "params", "dispatcher", ...traitNames];

@@ -1,5 +1,6 @@
 // The node as a pure state machine: which tasks run, which wait for a slot, and what the broker is told of it.
-import { GenerationalMap, type Request, type Response } from "zerotask-core";
+import { ErrorCode, errorObject, failure, GenerationalMap, type Request, type Response } from "zerotask-core";
+import { Endings } from "./endings.ts";
 
 /** One assigned task. `link` names the broker that it came from; its request id is `<task_id>#<attempt>`. */
 export interface Assignment {
@@ -14,8 +15,12 @@ export type NodeEvent<A extends Assignment = Assignment> =
   | { readonly type: "ended"; readonly assignment: A; readonly response: Response }
   /** It waits for other tasks (+1), or for none any more (−1): meanwhile its slot is free. */
   | { readonly type: "waiting"; readonly assignment: A; readonly change: 1 | -1 }
-  /** The broker gave the task to somebody else, or stopped it. */
+  /** The broker gave the task to somebody else, or settled it: nobody wants to know how the run ends. */
   | { readonly type: "aborted"; readonly link: number; readonly id: string }
+  /** The run is to end within `graceMs`, and the broker waits to hear how. */
+  | { readonly type: "stop"; readonly link: number; readonly id: string; readonly graceMs: number }
+  /** It could not be ended by force. */
+  | { readonly type: "unstoppable"; readonly assignment: A }
   /** The connection was lost: what had not begun will be given to others. */
   | { readonly type: "lost"; readonly link: number }
   /** The connection is (again) there. */
@@ -31,6 +36,9 @@ export type NodeEffect<A extends Assignment = Assignment> =
   | { readonly type: "hand-back"; readonly assignment: A }
   /** Nobody wants the outcome of what runs any more. */
   | { readonly type: "abort"; readonly assignment: A }
+  /** Its time to end by itself is over. */
+  | { readonly type: "kill"; readonly assignment: A }
+  | { readonly type: "report-unstoppable"; readonly assignment: A }
   /** Tell this broker how many unsettled tasks the node can hold. */
   | { readonly type: "fetch"; readonly link: number; readonly capacity: number }
   /** Send a `tick` at this time. */
@@ -58,6 +66,8 @@ export const patienceMs = 10;
 /** As many tasks may wait here as should have begun after this time, going by the mean run time. */
 const waitMs = 5;
 const smoothing = 0.1;
+/** How much time a run has to end that was given up. */
+const abortGraceMs = 5_000;
 /** No capacity: another one has to be told as soon as there is room. */
 const handedBack = -1;
 
@@ -69,6 +79,7 @@ export class NodeState<A extends Assignment = Assignment> {
   /** Running tasks that were not reported yet, the oldest first. Ended ones may be among them. */
   #unreported: Held<A>[] = [];
   readonly #links = new Set<number>();
+  readonly #endings = new Endings<A>();
   #effects: NodeEffect<A>[] = [];
   #meanRunMs: number | undefined;
   /** What brokers are told, but for the room of tasks that wait for others. */
@@ -120,7 +131,14 @@ export class NodeState<A extends Assignment = Assignment> {
         this.#onWaiting(event.assignment, event.change > 0, now);
         break;
       case "aborted":
-        this.#onAborted(event.link, event.id);
+        this.#onAborted(event.link, event.id, now);
+        break;
+      case "stop":
+        this.#onStop(event, now);
+        break;
+      case "unstoppable":
+        if (this.#endings.isAwaited(event.assignment))
+          this.#effects.push({ type: "report-unstoppable", assignment: event.assignment });
         break;
       case "lost":
         this.#links.delete(event.link);
@@ -194,12 +212,33 @@ export class NodeState<A extends Assignment = Assignment> {
     this.#effects.push({ type: "start", assignment });
   }
 
-  #onAborted(link: number, id: string): void {
-    for (const [assignment, held] of [...this.#waiting, ...this.#running]) {
-      if (assignment.link !== link || assignment.id !== id) continue;
+  #onAborted(link: number, id: string, now: number): void {
+    for (const held of this.#named(link, id)) {
+      const { assignment } = held;
       held.isAborted = true;
-      if (!this.#waiting.delete(assignment)) this.#effects.push({ type: "abort", assignment });
+      if (!this.#waiting.delete(assignment)) this.#abort(assignment, now + abortGraceMs, false);
     }
+  }
+
+  #onStop({ link, id, graceMs }: Extract<NodeEvent<A>, { type: "stop" }>, now: number): void {
+    for (const { assignment } of this.#named(link, id)) {
+      if (this.#waiting.delete(assignment)) {
+        this.#effects.push({ type: "answer", assignment, response: stopped(id, "never-started") });
+      } else this.#abort(assignment, now + graceMs, true);
+    }
+  }
+
+  #abort(assignment: A, killAt: number, isAwaited: boolean): void {
+    this.#endings.begin(assignment, killAt, isAwaited);
+    this.#effects.push({ type: "abort", assignment });
+    this.#wake(killAt);
+  }
+
+  /** What is held under this attempt id. */
+  #named(link: number, id: string): Held<A>[] {
+    return [...this.#waiting.values(), ...Array.from(this.#running, ([, held]) => held)].filter(
+      ({ assignment }) => assignment.link === link && assignment.id === id,
+    );
   }
 
   #onEnded({ assignment, response }: Extract<NodeEvent<A>, { type: "ended" }>, now: number): void {
@@ -207,7 +246,11 @@ export class NodeState<A extends Assignment = Assignment> {
     if (held === undefined) return;
     this.#running.delete(assignment);
     if (held.isWaiting && --this.#suspended === 0) this.#takeRoomBack();
-    if (!held.isAborted) this.#effects.push({ type: "answer", assignment, response });
+    const how = this.#endings.end(assignment);
+    if (!held.isAborted) {
+      const answer = how === undefined ? response : stopped(assignment.id, how);
+      this.#effects.push({ type: "answer", assignment, response: answer });
+    }
     const took = now - held.since;
     this.#meanRunMs =
       this.#meanRunMs === undefined ? took : this.#meanRunMs + (took - this.#meanRunMs) * smoothing;
@@ -238,6 +281,7 @@ export class NodeState<A extends Assignment = Assignment> {
       this.#capacity = handedBack;
       this.#effects.push({ type: "hand-back", assignment: held.assignment });
     }
+    for (const assignment of this.#endings.takeDue(now)) this.#effects.push({ type: "kill", assignment });
     const next = this.#nextDue();
     if (next !== undefined) this.#wake(next);
   }
@@ -248,7 +292,8 @@ export class NodeState<A extends Assignment = Assignment> {
       waiting?.since ?? Number.POSITIVE_INFINITY,
       this.#unreported[0]?.since ?? Number.POSITIVE_INFINITY,
     );
-    return Number.isFinite(since) ? since + patienceMs : undefined;
+    const next = Math.min(since + patienceMs, this.#endings.next ?? Number.POSITIVE_INFINITY);
+    return Number.isFinite(next) ? next : undefined;
   }
 
   #drain(): void {
@@ -292,4 +337,9 @@ export class NodeState<A extends Assignment = Assignment> {
     this.#wakeAt = at;
     this.#effects.push({ type: "wake", at });
   }
+}
+
+/** The answer of an attempt that was to be stopped, and has ended. */
+function stopped(id: string, how: string): Response {
+  return failure(id, errorObject(ErrorCode.TaskStopped, "The task was stopped", { how }));
 }

@@ -32,7 +32,9 @@ export class SharedRuns {
     // What has another bound, or waits in another group's turn, would wait or end with the first one.
     const { lane, options, params } = task;
     const key = canonicalJson([lane.method.name, lane.group, options.timeoutMs ?? null, params ?? []]);
-    const open = this.#open.get(key);
+    const last = this.#open.get(key);
+    // One that is about to end is not for those who come now.
+    const open = last?.stopping === undefined ? last : undefined;
     const run = open ?? this.#begin(task, key);
     task.shared = run;
     task.lane.park(task);
@@ -62,7 +64,7 @@ export class SharedRuns {
 
   /** The run has ended. @returns those who took part, each on its own again */
   end(run: Task): Task[] {
-    if (run.instance !== undefined) this.#open.delete(run.instance);
+    if (run.instance !== undefined && this.#open.get(run.instance) === run) this.#open.delete(run.instance);
     const members = [...(run.members ?? [])];
     for (const task of members) {
       this.leave(task);

@@ -1,32 +1,22 @@
 // What clients ask about tasks that failed: which they are, and that they are run once more.
 import { BrokerMethod, describe, ErrorCode, type ErrorObject, type Outcome, respond } from "zerotask-core";
-import type { Load } from "../load.ts";
-import type { MethodTable } from "../order/method-table.ts";
-import { rankOf } from "../order/order.ts";
-import type { Sessions } from "../peers/sessions.ts";
-import type { Backlog } from "../storage/backlog.ts";
 import { parseFailedPlace } from "../storage/failed-place.ts";
 import type { Storages } from "../storage/storages.ts";
 import {
-  bytesOf,
   type Durability,
   type FailedFilter,
   isFailed,
   type StoredTask,
   type TaskPage,
 } from "../storage/stored-task.ts";
+import type { Revival } from "../tasks/revival.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import { viewOfStored } from "../tasks/task-record.ts";
-import type { Turn } from "../turn.ts";
 import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
 
 export interface FailedCommandParts {
-  readonly turn: Turn;
-  readonly sessions: Sessions;
   readonly storages: Storages;
-  readonly backlog: Backlog;
-  readonly load: Load;
-  readonly methods: MethodTable;
+  readonly revival: Revival;
 }
 
 const defaultLimit = 100;
@@ -34,12 +24,9 @@ const maxLimit = 1_000;
 const filterNames = ["method", "from", "to", "error"];
 
 type Then = (page: TaskPage, next: string | null, failure: ErrorObject | undefined) => void;
-type Revived = (isRevived: boolean, failure: ErrorObject | undefined) => void;
 
 export class FailedCommands {
   readonly #parts: FailedCommandParts;
-  /** Tasks that are being put back, so that nobody else does it meanwhile; and who is told of it. */
-  readonly #reviving = new Map<string, Revived[]>();
 
   constructor(parts: FailedCommandParts) {
     this.#parts = parts;
@@ -66,7 +53,8 @@ export class FailedCommands {
 
   #retry(command: Command, read: ParamReader): undefined {
     const id = read.string("task_id");
-    this.#parts.storages.find(id, (stored, level, failure) => {
+    const { revival, storages } = this.#parts;
+    storages.find(id, (stored, level, failure) => {
       try {
         if (failure !== undefined) throw new Refusal(failure.code, failure.message);
         if (stored === undefined) throw unknownTask(id);
@@ -74,7 +62,7 @@ export class FailedCommands {
           const message = `Expected a task that is FAILED or EXPIRED, got one that is ${stored.status}`;
           throw new Refusal(ErrorCode.InvalidTaskId, message);
         }
-        this.#revive(stored, level, (isRevived, failure) => {
+        revival.revive(stored, level, (isRevived, failure) => {
           if (failure !== undefined) answer(command, { error: failure });
           // Its record may have been taken away, or gone over its time, before it was put back.
           else answer(command, isRevived ? { result: true } : unknownTask(id).error);
@@ -89,6 +77,7 @@ export class FailedCommands {
 
   #retryAll(command: Command, read: ParamReader): undefined {
     const place = readPlace(read);
+    const { revival } = this.#parts;
     this.#page(readFilter(read, maxLimit), place, ({ tasks }, next, failure) => {
       if (failure !== undefined) {
         answer(command, { error: failure });
@@ -99,8 +88,8 @@ export class FailedCommands {
       let goOnAt = next;
       try {
         for (const task of tasks) {
-          if (this.#reviving.has(task.id)) continue;
-          this.#revive(task, level, (isRevived) => {
+          if (revival.isReviving(task.id)) continue;
+          revival.revive(task, level, (isRevived) => {
             if (isRevived) retried++;
           });
           asked++;
@@ -135,37 +124,6 @@ export class FailedCommands {
 
   #levelOf({ level }: Place): Durability {
     return level ?? this.#parts.storages.best.level;
-  }
-
-  /**
-   * Puts a task back, and tells whether it was still there.
-   * @throws Refusal when there is no room for it
-   */
-  #revive(task: StoredTask, level: Durability, then: Revived): void {
-    const { backlog, load, methods, sessions, turn } = this.#parts;
-    const { id, ownerId, method, group, params, priority } = task;
-    const others = this.#reviving.get(id);
-    if (others !== undefined) {
-      others.push(then);
-      return;
-    }
-    const owner = sessions.clients.get(ownerId);
-    const bytes = bytesOf(params);
-    const refusal = load.refusal(owner, level, bytes) ?? methods.refusal(method, group);
-    if (refusal !== undefined) throw refusal;
-    const rank = rankOf(turn.now, priority);
-    const storage = this.#parts.storages.for(level);
-    const told = [then];
-    this.#reviving.set(id, told);
-    load.add(owner, level, bytes);
-    storage.change({ type: "revive", id, dueAt: turn.now, rank });
-    storage.whenStored((failure) => {
-      this.#reviving.delete(id);
-      const isRevived = failure === undefined && storage.hasRevived(id);
-      if (isRevived) backlog.leave(methods.lane(method, group), level, rank, undefined);
-      else load.remove(owner, level, bytes);
-      for (const tell of told) tell(isRevived, failure);
-    });
   }
 }
 

@@ -48,6 +48,7 @@ export class NodeCommands {
       [BrokerMethod.NodeFetch, ["capacity"], (...a) => this.#fetch(...a)],
       [BrokerMethod.NodeTaskRequest, ["node_id", "task_id"], (...a) => this.#request(...a)],
       [BrokerMethod.NodeTaskStatus, ["node_id", "task_id", "status"], (...a) => this.#status(...a)],
+      [BrokerMethod.NodeTaskUnstoppable, ["node_id", "task_id"], (...a) => this.#unstoppable(...a)],
       [BrokerMethod.NodeTaskFinished, ["node_id", "task_id", "result"], (...a) => this.#finished(...a)],
       [BrokerMethod.NodeTaskFailed, ["node_id", "task_id", "error"], (...a) => this.#failed(...a)],
     ];
@@ -147,6 +148,11 @@ export class NodeCommands {
     const { node } = task;
     if (node !== undefined) node.capacity = node.tasks.size - 1;
     this.#parts.runs.handBack(task);
+  }
+
+  #unstoppable(command: Command, read: ParamReader): Outcome {
+    this.#parts.stops.onUnstoppable(this.#heldTask(command, read));
+    return { result: true };
   }
 
   #finished(command: Command, read: ParamReader): Outcome {

@@ -1,8 +1,8 @@
 // What anybody asks of a task by its id, wherever the task is kept.
-import { BrokerMethod, ErrorCode, type Outcome, respond, type TaskStatus } from "zerotask-core";
+import { BrokerMethod, ErrorCode, type Outcome, type TaskStatus } from "zerotask-core";
 import type { Positions } from "../order/positions.ts";
 import { clientOf } from "../peers/introduction.ts";
-import type { Session, Sessions } from "../peers/sessions.ts";
+import type { Sessions } from "../peers/sessions.ts";
 import type { Storages } from "../storage/storages.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import type { Task } from "../tasks/task.ts";
@@ -11,7 +11,15 @@ import { type TaskView, viewOfHeld, viewOfStored } from "../tasks/task-record.ts
 import type { TaskTable } from "../tasks/task-table.ts";
 import { settledMessage, type Waiters } from "../tasks/waiters.ts";
 import type { Turn } from "../turn.ts";
-import { type Command, type CommandHandler, type ParamReader, Refusal, readTaskId } from "./command.ts";
+import {
+  type Command,
+  type CommandHandler,
+  type ParamReader,
+  Refusal,
+  readTaskId,
+  reply,
+} from "./command.ts";
+import { visible } from "./visibility.ts";
 
 export interface TaskCommandParts {
   readonly turn: Turn;
@@ -40,7 +48,6 @@ export class TaskCommands {
       [BrokerMethod.ClientTaskResult, ["client_id", "task_id"], (...a) => this.#result(...a)],
       [BrokerMethod.ClientTaskWait, ["task_id", "timeout_ms"], (...a) => this.#wait(...a)],
       [BrokerMethod.ClientTaskGet, ["task_id"], (...a) => this.#get(...a)],
-      [BrokerMethod.ClientTaskStop, ["task_id"], (...a) => this.#stop(...a)],
       [BrokerMethod.ClientTaskPosition, ["task_id"], (...a) => this.#position(...a)],
     ];
   }
@@ -96,42 +103,6 @@ export class TaskCommands {
     });
   }
 
-  #stop(command: Command, read: ParamReader): undefined {
-    const id = read.string("task_id");
-    // One that is just being stored may turn out to be known, with an outcome.
-    if (this.#parts.tasks.get(id)?.isArriving !== true) return this.#stopNow(command, id);
-    this.#whenStored(command, id, () => this.#stopNow(command, id));
-    return undefined;
-  }
-
-  #stopNow(command: Command, id: string): undefined {
-    const { life, tasks } = this.#parts;
-    const stopHeld = (): Outcome | undefined => {
-      const task = tasks.get(id);
-      if (task === undefined) return undefined;
-      this.#visible(viewOfHeld(task), command.session);
-      life.stop(task);
-      return { result: task.status };
-    };
-    const stopped = stopHeld();
-    if (stopped !== undefined) {
-      this.#whenStored(command, id, () => stopped);
-      return undefined;
-    }
-    life.take([id], ([known], failure) => {
-      // It may have been submitted again meanwhile, though it has an outcome.
-      if (tasks.get(id)?.isArriving === true) {
-        this.#whenStored(command, id, () => this.#stopNow(command, id));
-        return;
-      }
-      const outcome = stopHeld();
-      if (outcome !== undefined) this.#whenStored(command, id, () => outcome);
-      else if (known !== undefined) reply(command, () => ({ result: known.status }));
-      else reply(command, () => (failure === undefined ? unknownTask(id).error : { error: failure }));
-    });
-    return undefined;
-  }
-
   /**
    * Answers from what is known of a task: at once, when what was changed of it last is stored, or when a store
    * has answered. The first id that there is counts.
@@ -165,7 +136,8 @@ export class TaskCommands {
   }
 
   #viewHeld(command: Command, held: Task, answer: (view: TaskView) => Outcome | undefined): void {
-    const tell = (): Outcome | undefined => answer(this.#visible(viewOfHeld(held), command.session));
+    const tell = (): Outcome | undefined =>
+      answer(visible(viewOfHeld(held), this.#parts.tasks, command.session));
     if (held.level === undefined) {
       reply(command, tell);
       return;
@@ -193,26 +165,6 @@ export class TaskCommands {
     const id = readTaskId(read);
     return [`${clientOf(command, read, this.#parts).id}-${id}`, id];
   }
-
-  /** A submitted task's id is enough to see it; a call is seen by its own client only. */
-  #visible(view: TaskView, asking: Session | undefined): TaskView {
-    const held = this.#parts.tasks.get(view.id);
-    if (held === undefined || held.isSubmitted || (held.caller !== undefined && held.caller === asking))
-      return view;
-    throw new Refusal(ErrorCode.NotAllowed, `The task ${view.id} is another client's call`);
-  }
-}
-
-/** Delivers the response of a command whose answer comes later. */
-function reply({ addressee, requestId }: Command, answer: () => Outcome | undefined): void {
-  let outcome: Outcome | undefined;
-  try {
-    outcome = answer();
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    outcome = error.error;
-  }
-  if (outcome !== undefined) addressee.deliver(respond(requestId, outcome));
 }
 
 function describeTask(view: TaskView): object {

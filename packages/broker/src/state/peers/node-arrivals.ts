@@ -18,6 +18,7 @@ import type { BrokerConfig } from "../config.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import { heldAttempt, isFree, readAttempt } from "../tasks/attempts.ts";
 import type { Runs } from "../tasks/runs.ts";
+import type { Stops } from "../tasks/stops.ts";
 import type { Task } from "../tasks/task.ts";
 import type { TaskLife } from "../tasks/task-life.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
@@ -36,6 +37,7 @@ export interface NodeParts {
   readonly scheduler: Scheduler;
   readonly waiters: Waiters;
   readonly runs: Runs;
+  readonly stops: Stops;
   readonly admission: Admission;
 }
 
@@ -88,7 +90,7 @@ export class NodeArrivals {
       slots: read.count("slots"),
       running: readRunning(read),
     };
-    const { life, tasks } = this.#parts;
+    const { life, stops, tasks } = this.#parts;
     // What it runs and no task in memory is, an earlier run of the broker gave it.
     const ids = [...introduction.running].flatMap((attemptId) => readAttempt(attemptId)?.id ?? []);
     life.take(
@@ -96,6 +98,7 @@ export class NodeArrivals {
       () => {
         command.addressee.deliver(respond(command.requestId, this.#welcome(introduction)));
         this.#parts.admission.askNames();
+        for (const task of sessions.nodes.get(id)?.tasks.toArray() ?? []) stops.remind(task);
       },
     );
     return undefined;

@@ -71,6 +71,8 @@ export type StoreChange =
     }
   /** A settled task is QUEUED once more, as if nothing had failed yet; attempts go on being numbered. */
   | { readonly type: "revive"; readonly id: string; readonly dueAt: number; readonly rank: number }
+  /** A task that is not settled runs with other params from now on: JSON. */
+  | { readonly type: "set-params"; readonly id: string; readonly params: string }
   /** Forget a task and its record, settled or not; with `onlySettled` only what is settled. */
   | { readonly type: "remove"; readonly id: string; readonly onlySettled?: boolean }
   /** A client that may come back after a restart, and the proof that it is the same. */

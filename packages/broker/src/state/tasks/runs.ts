@@ -14,6 +14,7 @@ import type { Storages } from "../storage/storages.ts";
 import type { Turn } from "../turn.ts";
 import { mayBeRetried, rerunDelay, retryDelay } from "./retry.ts";
 import type { Settlement } from "./settlement.ts";
+import type { Stops } from "./stops.ts";
 import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import { rescheduled } from "./task-record.ts";
@@ -31,6 +32,7 @@ export interface RunParts {
   readonly storages: Storages;
   readonly settlement: Settlement;
   readonly life: TaskLife;
+  readonly stops: Stops;
   readonly bounds: RunBounds;
 }
 
@@ -50,11 +52,12 @@ export class Runs {
   end(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
     if (task.settled !== undefined) return;
     if (task.node !== undefined) task.method.noteRun(this.#parts.turn.now - task.assignedAt);
+    if (task.stopping !== undefined && this.#parts.stops.end(task, status, outcome, bytes)) return;
     // Those who take part in a shared run decide for themselves.
     if (task.members !== undefined) this.#parts.settlement.settle(task, status, outcome, bytes);
     else if ("error" in outcome && outcome.error.code === ErrorCode.RunAgain)
       this.#rerun(task, outcome.error);
-    else if (task.failures < this.#retriesOf(task) && mayBeRetried(outcome)) {
+    else if (this.#mayFailAgain(task) && mayBeRetried(outcome)) {
       task.failures++;
       const backoff = task.options.backoff ?? task.method.description?.backoff;
       this.#runAgain(task, retryDelay(task.failures, backoff, this.#parts.bounds.random()));
@@ -63,6 +66,7 @@ export class Runs {
 
   /** The node that had the task is gone. */
   lose(task: Task): void {
+    if (this.#parts.stops.lose(task, "killed")) return;
     task.losses++;
     if (task.losses <= this.#parts.bounds.redeliveries) {
       this.putBack(task);
@@ -75,8 +79,9 @@ export class Runs {
 
   /** A node that may have begun the task has it no more: it goes on with its next attempt. */
   putBack(task: Task): void {
+    if (this.#parts.stops.lose(task, "killed")) return;
     task.hasBegun = true;
-    this.handBack(task);
+    this.#waitAgain(task);
   }
 
   /** Two nodes run what there is to be one of: this one is told to give it up, and the task waits again. */
@@ -87,6 +92,10 @@ export class Runs {
 
   /** A node has not begun the task, and gives it back. */
   handBack(task: Task): void {
+    if (!this.#parts.stops.lose(task, "never-started")) this.#waitAgain(task);
+  }
+
+  #waitAgain(task: Task): void {
     const { life, scheduler, storages } = this.#parts;
     if (task.level === undefined || storages.for(task.level).failure === undefined) {
       scheduler.putBack(task);
@@ -100,6 +109,10 @@ export class Runs {
   overrun(task: Task): void {
     const timeoutMs = task.options.timeoutMs ?? task.method.description?.timeoutMs;
     const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
+    if (this.#mayFailAgain(task)) {
+      this.#parts.stops.overrun(task, error);
+      return;
+    }
     this.abort(task);
     this.end(task, TaskStatus.Expired, { error }, 0);
   }
@@ -111,8 +124,10 @@ export class Runs {
     }
   }
 
-  #retriesOf({ options, method }: Task): number {
-    return options.retries ?? method.description?.retries ?? 0;
+  /** Whether the task, or any that takes part in its run, may be run once more when this run fails. */
+  #mayFailAgain({ failures, members, method, options }: Task): boolean {
+    if (members !== undefined) return [...members].some((member) => this.#mayFailAgain(member));
+    return failures < (options.retries ?? method.description?.retries ?? 0);
   }
 
   /** The handler wants to be run again: that is no failure, but it may not go on for ever. */

@@ -67,6 +67,9 @@ export class Settlement {
     task.settled = { outcome, at: turn.now, bytes };
     task.lane.unsettled--;
     handlers.onLeft(task);
+    const { stopping } = task;
+    task.stopping = undefined;
+    for (const tell of stopping?.told ?? []) tell("finished-first");
     if (task.members !== undefined) {
       tasks.remove(task);
       handlers.onSharedEnd(task, status, outcome, bytes);

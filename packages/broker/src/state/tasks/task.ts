@@ -15,6 +15,7 @@ import type { Addressee } from "../peers/addressee.ts";
 import type { ClientSession } from "../peers/client-session.ts";
 import type { NodeSession } from "../peers/node-session.ts";
 import type { Durability } from "../storage/stored-task.ts";
+import type { Stopping } from "./stops.ts";
 
 export interface NewTask {
   readonly id: string;
@@ -46,7 +47,7 @@ export class Task {
   readonly caller: ClientSession | undefined;
   readonly level: Durability | undefined;
   readonly lane: Lane;
-  readonly bytes: number;
+  bytes: number;
   readonly createdAt: number;
   /** Until when it may wait for its first run. */
   readonly expiresAt: number | undefined;
@@ -100,6 +101,8 @@ export class Task {
   /** Which of its session's responses told its outcome, the last time that it was sent. */
   deliveryNumber = 0;
   settled: Settled | undefined = undefined;
+  /** Its run is to end before anything else becomes of it. */
+  stopping: Stopping | undefined = undefined;
 
   constructor(task: NewTask, lane: Lane, sequence: number) {
     this.id = task.id;

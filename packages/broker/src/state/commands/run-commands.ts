@@ -1,0 +1,261 @@
+// What clients want to become of a task's run: that it ends, and is known to have ended; that it begins anew.
+import {
+  BrokerMethod,
+  describe,
+  ErrorCode,
+  errorObject,
+  isSettled,
+  type Outcome,
+  TaskStatus,
+} from "zerotask-core";
+import type { Load } from "../load.ts";
+import type { Scheduler } from "../order/scheduler.ts";
+import type { Sessions } from "../peers/sessions.ts";
+import type { Backlog } from "../storage/backlog.ts";
+import type { Storages } from "../storage/storages.ts";
+import { bytesOf, type Durability, type StoredTask } from "../storage/stored-task.ts";
+import type { Revival } from "../tasks/revival.ts";
+import type { StopOutcome, Stops } from "../tasks/stops.ts";
+import { unknownTask } from "../tasks/submissions.ts";
+import type { Task } from "../tasks/task.ts";
+import type { TaskLife } from "../tasks/task-life.ts";
+import { viewOfHeld } from "../tasks/task-record.ts";
+import type { TaskTable } from "../tasks/task-table.ts";
+import type { Turn } from "../turn.ts";
+import { type Command, type CommandHandler, type ParamReader, Refusal, reply } from "./command.ts";
+import { visible } from "./visibility.ts";
+
+export interface RunCommandParts {
+  readonly turn: Turn;
+  readonly tasks: TaskTable;
+  readonly life: TaskLife;
+  readonly stops: Stops;
+  readonly revival: Revival;
+  readonly storages: Storages;
+  readonly scheduler: Scheduler;
+  readonly sessions: Sessions;
+  readonly load: Load;
+  readonly backlog: Backlog;
+}
+
+const defaultGraceMs = 5_000;
+const mostGraceMs = 86_400_000;
+
+/** What is done with a task that is held in memory, or with the record of one that is settled. */
+interface Treatment {
+  held(task: Task): void;
+  settled(task: StoredTask, level: Durability): void;
+}
+
+export class RunCommands {
+  readonly #parts: RunCommandParts;
+
+  constructor(parts: RunCommandParts) {
+    this.#parts = parts;
+  }
+
+  /** Each command with the names of its params, in order. */
+  table(): [string, readonly string[], CommandHandler][] {
+    return [
+      [BrokerMethod.ClientTaskStop, ["task_id", "confirm", "grace_ms"], (...a) => this.#stop(...a)],
+      [BrokerMethod.ClientTaskStart, ["task_id"], (...a) => this.#start(...a)],
+      [BrokerMethod.ClientTaskReload, ["task_id", "params", "grace_ms"], (...a) => this.#reload(...a)],
+    ];
+  }
+
+  /** With `confirm` the answer comes when it is known how the run ended; else the task is STOPPED at once. */
+  #stop(command: Command, read: ParamReader): undefined {
+    const isConfirmed = read.has("confirm") && read.value("confirm") === true;
+    const graceMs = readGrace(read);
+    const { life, stops } = this.#parts;
+    this.#treat(command, read.string("task_id"), {
+      held: (task) => {
+        if (!isConfirmed) {
+          life.stop(task);
+          this.#whenStored(command, task, () => ({ result: task.status }));
+          return;
+        }
+        stops.stop(task, graceMs, (how) => {
+          this.#whenStored(command, task, () => ({ result: { how, status: task.status } }));
+        });
+      },
+      settled: ({ status }) => {
+        reply(command, () => ({ result: isConfirmed ? { how: "finished-first", status } : status }));
+      },
+    });
+    return undefined;
+  }
+
+  /** A task that was stopped is QUEUED once more. */
+  #start(command: Command, read: ParamReader): undefined {
+    const refuse = (status: TaskStatus): never => {
+      const message = `Expected a task that is STOPPED, got one that is ${status}`;
+      throw new Refusal(ErrorCode.InvalidTaskId, message);
+    };
+    this.#treat(command, read.string("task_id"), {
+      held: (task) => this.#whenStored(command, task, () => refuse(task.status)),
+      settled: (task, level) => {
+        if (task.status === TaskStatus.Stopped) this.#revive(command, task, level, undefined);
+        else reply(command, () => refuse(task.status));
+      },
+    });
+    return undefined;
+  }
+
+  /** A task is run anew, perhaps with other params; what runs of it is ended before. */
+  #reload(command: Command, read: ParamReader): undefined {
+    const given = read.taskParams("params");
+    const params = given === undefined ? undefined : JSON.stringify(given);
+    const graceMs = readGrace(read);
+    this.#treat(command, read.string("task_id"), {
+      held: (task) => {
+        if (!task.isSubmitted) {
+          const message = `Expected a task that was submitted, got the call ${task.id}`;
+          reply(command, () => {
+            throw new Refusal(ErrorCode.NotAllowed, message);
+          });
+          return;
+        }
+        const resume = (): void => this.#resume(task, given, params);
+        this.#parts.stops.reload(task, graceMs, resume, (how) => {
+          this.#whenStored(command, task, () => toldReload(task, how));
+        });
+      },
+      settled: (task, level) => this.#revive(command, task, level, params),
+    });
+    return undefined;
+  }
+
+  /** A task goes on from the start, with these params. */
+  #resume(task: Task, given: Task["params"], params: string | undefined): void {
+    const { backlog, life, load, scheduler, sessions, storages, turn } = this.#parts;
+    scheduler.unassign(task);
+    if (params !== undefined && task.level !== undefined) {
+      const owner = sessions.clients.get(task.ownerId);
+      const bytes = bytesOf(params);
+      load.remove(owner, task.level, task.bytes);
+      load.add(owner, task.level, bytes);
+      backlog.release(task.bytes);
+      backlog.hold(bytes);
+      task.params = given;
+      task.bytes = bytes;
+      storages.for(task.level).change({ type: "set-params", id: task.id, params });
+    }
+    task.failures = 0;
+    task.losses = 0;
+    task.reruns = 0;
+    // What waits for its time goes on waiting.
+    life.reschedule(task, task.hasBegun || task.attempt > 0 ? turn.now : task.dueAt);
+  }
+
+  #revive(command: Command, task: StoredTask, level: Durability, params: string | undefined): void {
+    reply(command, () => {
+      const then = (isRevived: boolean, failure: Parameters<typeof failed>[0] | undefined): void => {
+        if (failure !== undefined) reply(command, () => failed(failure));
+        else reply(command, () => (isRevived ? { result: true } : unknownTask(task.id).error));
+      };
+      this.#parts.revival.revive(task, level, then, params);
+      return undefined;
+    });
+  }
+
+  /** Finds the task: in memory, or in a store, from which it is claimed. */
+  #treat(command: Command, id: string, treatment: Treatment): void {
+    const { backlog, storages, tasks } = this.#parts;
+    const held = tasks.get(id);
+    // One that is just being stored may turn out to be known, with an outcome.
+    if (held?.isArriving === true && held.level !== undefined) {
+      storages.for(held.level).whenStored((failure) => {
+        if (failure !== undefined) reply(command, () => failed(failure));
+        else this.#treatAgain(command, id, held, treatment);
+      });
+      return;
+    }
+    if (held?.settled !== undefined && held.level !== undefined) {
+      storages.for(held.level).whenStored((failure) => {
+        if (failure !== undefined) reply(command, () => failed(failure));
+        else this.#treatSettled(command, id, treatment);
+      });
+      return;
+    }
+    if (held !== undefined) {
+      this.#treatHeld(command, held, treatment);
+      return;
+    }
+    // A node may bring it back that still runs it.
+    backlog.whenKnown(() => this.#treatStored(command, id, treatment));
+  }
+
+  #treatStored(command: Command, id: string, treatment: Treatment): void {
+    const { life, tasks } = this.#parts;
+    if (tasks.get(id) !== undefined) {
+      this.#treat(command, id, treatment);
+      return;
+    }
+    life.take([id], ([known], failure) => {
+      const taken = tasks.get(id);
+      // It may have been submitted again meanwhile, though it has an outcome.
+      if (taken?.isArriving === true) this.#treat(command, id, treatment);
+      else if (taken !== undefined) this.#treatHeld(command, taken, treatment);
+      else if (known !== undefined && isSettled(known.status)) this.#treatSettled(command, id, treatment);
+      else reply(command, () => (failure === undefined ? unknownTask(id).error : failed(failure)));
+    });
+  }
+
+  /** Nobody is asked for the same twice in one turn. */
+  #treatAgain(command: Command, id: string, before: Task, treatment: Treatment): void {
+    const held = this.#parts.tasks.get(id);
+    if (held === before && held.isArriving) this.#treatHeld(command, held, treatment);
+    else this.#treat(command, id, treatment);
+  }
+
+  #treatHeld(command: Command, task: Task, treatment: Treatment): void {
+    reply(command, () => {
+      visible(viewOfHeld(task), this.#parts.tasks, command.session);
+      treatment.held(task);
+      return undefined;
+    });
+  }
+
+  /** Its record has to be looked up, with all that it holds. */
+  #treatSettled(command: Command, id: string, treatment: Treatment): void {
+    this.#parts.storages.find(id, (stored, level, failure) => {
+      if (failure !== undefined) reply(command, () => failed(failure));
+      else if (stored === undefined) reply(command, () => unknownTask(id).error);
+      else if (isSettled(stored.status)) treatment.settled(stored, level);
+      else this.#treat(command, id, treatment);
+    });
+  }
+
+  #whenStored(command: Command, { level }: Task, answer: () => Outcome): void {
+    if (level === undefined) reply(command, answer);
+    else {
+      this.#parts.storages.for(level).whenStored((failure) => {
+        reply(command, failure === undefined ? answer : () => failed(failure));
+      });
+    }
+  }
+}
+
+function readGrace(read: ParamReader): number {
+  if (!read.has("grace_ms")) return defaultGraceMs;
+  const graceMs = read.count("grace_ms");
+  if (graceMs <= mostGraceMs) return graceMs;
+  const expected = `Expected \`grace_ms\` to be at most ${mostGraceMs}`;
+  throw new Refusal(ErrorCode.InvalidParams, `${expected}, got ${describe(graceMs)}`);
+}
+
+function failed(error: ReturnType<typeof errorObject>): Outcome {
+  return { error };
+}
+
+function toldReload(task: Task, how: StopOutcome): Outcome {
+  if (how === "unstoppable") {
+    const message = `The run of ${task.id} ignores that it is to end: the task is made anew when it has ended`;
+    return { error: errorObject(ErrorCode.NotAllowed, message) };
+  }
+  if (task.settled === undefined) return { result: true };
+  return {
+    error: errorObject(ErrorCode.TaskStopped, `The task was settled before it was made anew: ${task.status}`),
+  };
+}

@@ -1,0 +1,53 @@
+// What a handle does to the run of its task: ends it, begins it again, makes it anew.
+import { BrokerMethod, knownOptions, milliseconds, OptionError, type Params } from "zerotask-core";
+import type { Session } from "../session.ts";
+
+/**
+ * How a task was stopped. `"never-started"`: it was not running, and will not. `"finished-first"`: it has its own outcome.
+ * `"cooperative"`: its handler ended after its signal had fired. `"killed"`: its thread, process or node is gone.
+ * `"unstoppable"`: it runs in its node's own thread and ignores its signal; it is STOPPED when it ends.
+ */
+export type StopOutcome = "never-started" | "finished-first" | "cooperative" | "killed" | "unstoppable";
+
+export interface StopOptions {
+  /** How long the handler has to end by itself, once its signal has fired. @default 5,000 */
+  readonly graceMs?: number;
+  /** Leaves it no time at all. @default false */
+  readonly force?: boolean;
+}
+
+const stopOptionNames = ["graceMs", "force"];
+
+/** @throws OptionError for an unknown option, or a value out of range */
+export async function stopTask(session: Session, id: string, options: StopOptions): Promise<StopOutcome> {
+  const wanted = { task_id: id, confirm: true, ...graceOf("stop", options) };
+  const answer = await session.request(BrokerMethod.ClientTaskStop, wanted, { isPatient: true });
+  return (answer as { readonly how: StopOutcome }).how;
+}
+
+export async function startTask(session: Session, id: string): Promise<void> {
+  await session.request(BrokerMethod.ClientTaskStart, { task_id: id });
+}
+
+/** @throws OptionError for params that are none, an unknown option, or a value out of range */
+export async function reloadTask(
+  session: Session,
+  id: string,
+  params: Params | undefined,
+  options: StopOptions,
+): Promise<void> {
+  if (params !== undefined && (typeof params !== "object" || params === null)) {
+    throw new OptionError("params", "an array, or an object of params by name", params);
+  }
+  const wanted = { task_id: id, ...(params !== undefined && { params }), ...graceOf("reload", options) };
+  await session.request(BrokerMethod.ClientTaskReload, wanted, { isPatient: true });
+}
+
+function graceOf(what: string, options: StopOptions): { readonly grace_ms?: number } {
+  knownOptions(what, options, stopOptionNames);
+  const { graceMs, force = false } = options;
+  if (typeof force !== "boolean") throw new OptionError("force", "true or false", force);
+  if (graceMs !== undefined) milliseconds("graceMs", graceMs);
+  if (force) return { grace_ms: 0 };
+  return graceMs === undefined ? {} : { grace_ms: graceMs };
+}

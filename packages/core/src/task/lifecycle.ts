@@ -1,0 +1,49 @@
+// Long-running work as a class: made with the task's params, started, and stopped when the task is.
+import { current } from "./current.ts";
+import type { Handler } from "./handler.ts";
+
+/** Work that goes on until it is stopped, or done. */
+export interface Lifecycle {
+  /** Does the work: the task runs until it returns, or what it returns resolves, with the task's result. */
+  start(): unknown;
+  /** Called once when the task is to end: `start` has to return soon. What it returns is waited for, too. */
+  stop?(): unknown;
+}
+
+/** A class of such work, whose constructor takes the params. */
+// biome-ignore lint/suspicious/noExplicitAny: the params of unknown classes can't be typed otherwise
+export type LifecycleClass = new (...args: any[]) => Lifecycle;
+
+/** The handler of a task that runs such a class. */
+export type LifecycleHandler<Class extends LifecycleClass> = (
+  ...args: ConstructorParameters<Class>
+) => ReturnType<InstanceType<Class>["start"]>;
+
+/** Makes a handler of a class: each run makes an instance of its own. */
+export function lifecycle<Class extends LifecycleClass>(Class: Class): LifecycleHandler<Class> {
+  return (async (...params: ConstructorParameters<Class>) => {
+    const { signal } = current();
+    const work = new Class(...params);
+    let stopping: Promise<unknown> | undefined;
+    const stop = (): void => {
+      stopping ??= (async () => work.stop?.())();
+      // Told when the run ends.
+      stopping.catch(() => undefined);
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+    try {
+      const result = await work.start();
+      await stopping;
+      return result;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }) as Handler as LifecycleHandler<Class>;
+}
+
+export function isLifecycleClass(value: unknown): value is LifecycleClass {
+  if (typeof value !== "function") return false;
+  const { prototype } = value as { readonly prototype?: { readonly start?: unknown } };
+  return typeof prototype?.start === "function";
+}

@@ -1,0 +1,334 @@
+import { describe, expect, it } from "vitest";
+import type { Effect } from "../../packages/broker/src/state/effect.ts";
+import { answer, call, type Machine, machine, send, sends } from "../support/broker-machine.ts";
+
+const submit = (task_id: string, options: object = {}): object =>
+  call("zerotask.broker.client_new_task", `s${task_id}`, { method: "add", params: [1], task_id, options });
+const stop = (id: string, more: object = {}): object =>
+  call("zerotask.broker.client_task_stop", "x", { task_id: id, confirm: true, ...more });
+const start = (id: string): object => call("zerotask.broker.client_task_start", "go", [id]);
+const reload = (id: string, more: object = {}): object =>
+  call("zerotask.broker.client_task_reload", "re", { task_id: id, ...more });
+const stopPush = (id: string, grace_ms = 5_000): Effect =>
+  send("n", { method: "zerotask.node.task_stop", params: { id, grace_ms } });
+const told = (how: string, status = "STOPPED"): Effect => send("c", { id: "x", result: { how, status } });
+const assigned = (id: string, params: unknown = [1]): Effect => send("n", { method: "add", params, id });
+/** What a node answers for an attempt that it was told to end. */
+const ended = (id: string, how: string): object => ({
+  jsonrpc: "2.0",
+  id,
+  error: { code: -32040, message: "The task was stopped", data: { how } },
+});
+const failure = (id: string): object => ({ jsonrpc: "2.0", id, error: { code: -32000, message: "no" } });
+const statusOf = (broker: Machine, id: string): unknown => {
+  const [effect] = sends(broker.from("c", call("zerotask.broker.client_task_get", "g", [id])));
+  return (effect as unknown as { message: { result: { status: string } } }).message.result.status;
+};
+
+function cluster(options: Parameters<typeof machine>[0] = {}, slots = 1): Machine {
+  const broker = machine({ hasDisk: true, ...options });
+  broker.client("c");
+  broker.node("n", ["add"], slots);
+  return broker;
+}
+
+describe("stopping a task", () => {
+  it("that waits ends it at once", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", submit("2"));
+    expect(sends(broker.from("c", stop("c-2")))).toEqual([told("never-started")]);
+    expect(statusOf(broker, "c-2")).toBe("STOPPED");
+  });
+
+  it("that is due later, and left to its store, ends it at once", () => {
+    const broker = cluster();
+    broker.from("c", submit("1", { delay_ms: 60_000 }));
+    expect(sends(broker.from("c", stop("c-1")))).toEqual([told("never-started")]);
+    expect(sends(broker.after(60_000))).not.toContainEqual(assigned("c-1#1"));
+  });
+
+  it("that runs waits for the node to say how its run ended", () => {
+    const broker = cluster();
+    broker.from("c", submit("1", { retries: 3 }));
+    expect(sends(broker.from("c", stop("c-1", { grace_ms: 70 })))).toEqual([stopPush("c-1#1", 70)]);
+    expect(statusOf(broker, "c-1")).toBe("ASSIGNED");
+    expect(sends(broker.from("n", ended("c-1#1", "killed")))).toEqual([told("killed")]);
+    expect(statusOf(broker, "c-1")).toBe("STOPPED");
+    expect(sends(broker.after(900))).toEqual([]);
+  });
+
+  it("that had not begun on its node says so", () => {
+    const broker = cluster({}, 2);
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    expect(sends(broker.from("n", ended("c-1#1", "never-started")))).toEqual([told("never-started")]);
+  });
+
+  it("lets an outcome stand that was on its way", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    expect(sends(broker.from("n", answer("c-1#1", 3)))).toEqual([told("finished-first", "FINISHED")]);
+    expect(sends(broker.from("c", stop("c-1")))).toEqual([told("finished-first", "FINISHED")]);
+  });
+
+  it("lets a failure stand that was on its way, and runs nothing again", () => {
+    const broker = cluster();
+    broker.from("c", submit("1", { retries: 5 }));
+    broker.from("c", stop("c-1"));
+    expect(sends(broker.from("n", failure("c-1#1")))).toEqual([told("finished-first", "FAILED")]);
+  });
+
+  it("tells everybody who wants to know, and uses the shortest time that anybody gives", () => {
+    const broker = cluster();
+    broker.client("d");
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1", { grace_ms: 900 }));
+    expect(sends(broker.from("d", stop("c-1", { grace_ms: 0 })))).toEqual([stopPush("c-1#1", 0)]);
+    expect(sends(broker.from("n", ended("c-1#1", "killed")))).toEqual([
+      told("killed"),
+      send("d", { id: "x", result: { how: "killed", status: "STOPPED" } }),
+    ]);
+  });
+
+  it("that ignores it says so, and the task is STOPPED when its run ends", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    const unstoppable = { task_id: "c-1#1" };
+    const effects = broker.from("n", {
+      jsonrpc: "2.0",
+      method: "zerotask.broker.node_task_unstoppable",
+      params: unstoppable,
+    });
+    expect(sends(effects)).toEqual([told("unstoppable", "ASSIGNED")]);
+    broker.from("n", ended("c-1#1", "cooperative"));
+    expect(statusOf(broker, "c-1")).toBe("STOPPED");
+  });
+
+  it("whose node is lost meanwhile does not run it elsewhere", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    broker.node("m", ["add"], 1);
+    const effects = sends(broker.lost("n"));
+    expect(effects).toEqual([told("killed")]);
+    expect(statusOf(broker, "c-1")).toBe("STOPPED");
+  });
+
+  it("reminds its node on a new connection", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    const effects = broker.from("n2", {
+      ...call("zerotask.broker.node_connect", "hi", {
+        ...{ protocol: 2, node_id: "n", token: "n's", methods: ["add"], slots: 1, running: ["c-1#1"] },
+      }),
+    });
+    const reminder = { method: "zerotask.node.task_stop", params: { id: "c-1#1", grace_ms: 5_000 } };
+    expect(sends(effects)).toContainEqual(send("n2", reminder));
+  });
+
+  it("after a restart waits to hear which tasks still run", () => {
+    const before = cluster();
+    before.from("c", submit("1"));
+    const broker = machine({ hasDisk: true, stores: before.stores, startAt: 100_000 });
+    broker.client("c");
+    expect(sends(broker.from("c", stop("c-1")))).toEqual([]);
+    broker.node("n", ["add"], 1, { running: ["c-1#1"] });
+    expect(sends(broker.after(1_500))).toContainEqual(stopPush("c-1#1"));
+    expect(sends(broker.from("n", ended("c-1#1", "cooperative")))).toEqual([told("cooperative")]);
+  });
+
+  it("without asking for confirmation settles it at once, as the original did", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    const plain = call("zerotask.broker.client_task_stop", "x", ["c-1"]);
+    expect(sends(broker.from("c", plain))).toEqual([
+      send("n", { method: "zerotask.node.task_abort", params: { id: "c-1#1" } }),
+      send("c", { id: "x", result: "STOPPED" }),
+    ]);
+  });
+
+  it("refuses a time that is none", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    expect(sends(broker.from("c", stop("c-1", { grace_ms: -1 })))).toMatchObject([
+      {
+        message: {
+          error: { code: -32602, message: "Expected `grace_ms` to be an integer of 0 or more, got -1" },
+        },
+      },
+    ]);
+    expect(statusOf(broker, "c-1")).toBe("ASSIGNED");
+  });
+
+  it("knows no task that is not there", () => {
+    expect(sends(cluster().from("c", stop("c-9")))).toMatchObject([{ message: { error: { code: -32020 } } }]);
+  });
+});
+
+describe("a run that takes too long", () => {
+  it("has ended before the next one begins", () => {
+    const broker = cluster({}, 5);
+    broker.from("c", submit("1", { timeout_ms: 100, retries: 1, backoff: { initial_ms: 10, jitter: 0 } }));
+    expect(sends(broker.after(100))).toEqual([stopPush("c-1#1")]);
+    expect(sends(broker.after(500))).toEqual([]);
+    broker.from("n", ended("c-1#1", "killed"));
+    expect(sends(broker.after(10))).toMatchObject([{ message: { id: "c-1#2" } }]);
+  });
+
+  it("counts as its result where that came first after all", () => {
+    const broker = cluster();
+    broker.from("c", submit("1", { timeout_ms: 100, retries: 1 }));
+    broker.after(100);
+    broker.from("n", answer("c-1#1", 3));
+    expect(statusOf(broker, "c-1")).toBe("FINISHED");
+  });
+
+  it("is not run a second time beside one that can't be stopped", () => {
+    const broker = cluster({}, 5);
+    broker.from("c", submit("1", { timeout_ms: 100, retries: 1, notify: true }));
+    broker.after(100);
+    const effects = broker.from("n", {
+      jsonrpc: "2.0",
+      method: "zerotask.broker.node_task_unstoppable",
+      params: { task_id: "c-1#1" },
+    });
+    expect(sends(effects)).toMatchObject([
+      {
+        message: {
+          params: {
+            status: "EXPIRED",
+            error: {
+              message: "The task ran for more than 100 ms, and can't be stopped: it is not run again",
+            },
+          },
+        },
+      },
+    ]);
+    expect(sends(broker.after(800))).toEqual([]);
+  });
+
+  it("is run again when its node is gone", () => {
+    const broker = cluster();
+    broker.from("c", submit("1", { timeout_ms: 100, retries: 1, backoff: { initial_ms: 10, jitter: 0 } }));
+    broker.after(100);
+    broker.lost("n");
+    broker.node("n", ["add"], 1);
+    expect(sends(broker.after(10))).toMatchObject([{ message: { id: "c-1#2" } }]);
+  });
+});
+
+describe("starting a task that was stopped", () => {
+  it("queues it once more, under its id, on any node", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    broker.from("n", ended("c-1#1", "cooperative"));
+    expect(sends(broker.from("c", start("c-1")))).toEqual([
+      send("c", { id: "go", result: true }),
+      assigned("c-1#2"),
+    ]);
+  });
+
+  it("refuses any other", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    expect(sends(broker.from("c", start("c-1")))).toMatchObject([
+      { message: { error: { message: "Expected a task that is STOPPED, got one that is ASSIGNED" } } },
+    ]);
+    broker.from("n", answer("c-1#1", 1));
+    expect(sends(broker.from("c", start("c-1")))).toMatchObject([
+      { message: { error: { message: "Expected a task that is STOPPED, got one that is FINISHED" } } },
+    ]);
+  });
+});
+
+describe("making a task anew", () => {
+  it("waits for its run to end, and begins with the new params", () => {
+    const broker = cluster({}, 5);
+    broker.from("c", submit("1"));
+    expect(sends(broker.from("c", reload("c-1", { params: [7] })))).toEqual([stopPush("c-1#1")]);
+    expect(sends(broker.from("n", ended("c-1#1", "cooperative")))).toEqual([
+      assigned("c-1#2", [7]),
+      send("c", { id: "re", result: true }),
+    ]);
+    expect(broker.stores.disk.get(["c-1"])[0]?.params).toBe("[7]");
+  });
+
+  it("keeps its params where none are given", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", reload("c-1"));
+    expect(sends(broker.from("n", ended("c-1#1", "killed")))).toContainEqual(assigned("c-1#2", [1]));
+  });
+
+  it("only changes the params of one that waits", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", submit("2"));
+    expect(sends(broker.from("c", reload("c-2", { params: [8] })))).toEqual([
+      send("c", { id: "re", result: true }),
+    ]);
+    expect(sends(broker.from("n", answer("c-1#1", 1)))).toContainEqual(assigned("c-2#1", [8]));
+  });
+
+  it("leaves one that is due later where it is, with the new params", () => {
+    const broker = cluster();
+    broker.from("c", submit("1", { delay_ms: 500 }));
+    broker.from("c", reload("c-1", { params: [8] }));
+    expect(sends(broker.after(499))).toEqual([]);
+    expect(sends(broker.after(1))).toContainEqual(assigned("c-1#1", [8]));
+  });
+
+  it("begins one again that is settled", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("n", answer("c-1#1", 1));
+    expect(sends(broker.from("c", reload("c-1", { params: [9] })))).toEqual([
+      send("c", { id: "re", result: true }),
+      assigned("c-1#2", [9]),
+    ]);
+  });
+
+  it("is given up when the task is to be stopped", () => {
+    const broker = cluster({}, 5);
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    broker.from("c", reload("c-1"));
+    expect(sends(broker.from("n", ended("c-1#1", "killed")))).toMatchObject([
+      told("killed"),
+      { message: { id: "re", error: { code: -32040 } } },
+    ]);
+    expect(statusOf(broker, "c-1")).toBe("STOPPED");
+  });
+
+  it("says so where the run can't be stopped, and happens when that has ended", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", reload("c-1", { params: [5] }));
+    const effects = broker.from("n", {
+      jsonrpc: "2.0",
+      method: "zerotask.broker.node_task_unstoppable",
+      params: { task_id: "c-1#1" },
+    });
+    expect(sends(effects)).toMatchObject([{ message: { id: "re", error: { code: -32070 } } }]);
+    expect(sends(broker.from("n", ended("c-1#1", "cooperative")))).toContainEqual(assigned("c-1#2", [5]));
+  });
+
+  it("is not for calls", () => {
+    const broker = cluster();
+    broker.from("c", call("add", 1, [1]));
+    expect(sends(broker.from("c", reload("c-1")))).toMatchObject([{ message: { error: { code: -32070 } } }]);
+  });
+});
+
+it("does not run a task again that failed as it may", () => {
+  const broker = cluster();
+  broker.from("c", submit("1", { retries: 5 }));
+  const error = { code: -32000, message: "no such customer", data: { name: "TaskError", expected: true } };
+  broker.from("n", { jsonrpc: "2.0", id: "c-1#1", error });
+  expect(statusOf(broker, "c-1")).toBe("FAILED");
+});
