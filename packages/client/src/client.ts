@@ -2,7 +2,7 @@
 import { BrokerMethod, optionsToWire, type Params } from "zerotask-core";
 import { delayOf } from "./delayed-text.ts";
 import { type Management, managementOf } from "./management.ts";
-import { boundBy, type Nesting } from "./nesting.ts";
+import { type Inherited, inheritedFrom, type Nesting } from "./nesting.ts";
 import {
   type CallOptions,
   type ClientOptions,
@@ -113,7 +113,7 @@ function view(shared: Shared, options: CallOptions): object {
 
 function nestedCaller(shared: Shared, nesting: Nesting, options: CallOptions): Invoke<Promise<unknown>> {
   return async (method, params) => {
-    const call = caller(shared, boundBy(nesting, options), nesting.trace);
+    const call = caller(shared, options, inheritedFrom(nesting));
     nesting.onWaiting(1);
     try {
       return await call(method, params);
@@ -127,19 +127,19 @@ function nestedCaller(shared: Shared, nesting: Nesting, options: CallOptions): I
 function caller(
   { session, tracker }: Shared,
   options: CallOptions,
-  trace?: string,
+  inherited: Inherited = {},
 ): Invoke<Promise<unknown>> {
   const { whenBusy, ...asked } = options;
-  const { timeoutMs } = options;
+  const timeoutMs = lesser(options.timeoutMs, inherited.deadlineMs);
   const { runtime } = session;
   if (asked.durability === "disk" || asked.idempotencyKey !== undefined || asked.batch !== undefined) {
-    const submit = tracker.submitter({ durability: "memory", ...options }, trace);
+    const submit = tracker.submitter({ durability: "memory", ...options }, inherited);
     return (method, params) => {
       const task = submit(method, params);
       return withTimeout(task.outcome(timeoutMs), timeoutMs, method, runtime, () => task.abandon());
     };
   }
-  const wire = optionsToWire(trace === undefined ? asked : { ...asked, trace });
+  const wire = optionsToWire({ ...asked, ...inherited });
   const isPlain = Object.keys(wire).length === 0;
   const delayMs = delayOf(wire);
   const waitsWhenBusy = whenBusy === "wait";
@@ -150,6 +150,10 @@ function caller(
       : session.request(BrokerMethod.ClientCall, [method, params, wire], { id, waitsWhenBusy, delayMs });
     return withTimeout(answer, timeoutMs, method, runtime, () => session.abandon(id));
   };
+}
+
+function lesser(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }
 
 type Invoke<Result> = (method: string, params: Params) => Result;

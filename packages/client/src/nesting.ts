@@ -1,6 +1,5 @@
 // Calls that a handler makes while it runs: they have no more time than it has, and tell whose they are.
-import { ErrorCode, TaskTimeoutError } from "zerotask-core";
-import type { CallOptions } from "./options.ts";
+import { ErrorCode, TaskTimeoutError, type WireOptions } from "zerotask-core";
 
 /** The run of a task that makes calls. */
 export interface Nesting {
@@ -12,18 +11,17 @@ export interface Nesting {
   onWaiting(change: 1 | -1): void;
 }
 
+/** What a nested call says of the one that it is made by. */
+export type Inherited = Pick<WireOptions, "trace" | "deadlineMs">;
+
 /**
- * The options of a call that is made now.
+ * What a call that is made now inherits.
  * @throws TaskTimeoutError when the task that makes it has no time left
  */
-export function boundBy(nesting: Nesting, options: CallOptions): CallOptions {
-  const remaining = nesting.remainingMs();
-  if (remaining === undefined) return options;
-  const most = Math.floor(remaining);
-  if (most < 1) {
-    const message = "The task that makes this call has no time left";
-    throw new TaskTimeoutError(message, ErrorCode.InternalError);
-  }
-  const { timeoutMs = most, expiresMs = most } = options;
-  return { ...options, timeoutMs: Math.min(timeoutMs, most), expiresMs: Math.min(expiresMs, most) };
+export function inheritedFrom({ trace, remainingMs }: Nesting): Inherited {
+  const remaining = remainingMs();
+  if (remaining === undefined) return { trace };
+  const deadlineMs = Math.floor(remaining);
+  if (deadlineMs >= 1) return { trace, deadlineMs };
+  throw new TaskTimeoutError("The task that makes this call has no time left", ErrorCode.InternalError);
 }

@@ -1,6 +1,7 @@
 // Which submitted tasks a client still waits for. They survive a lost connection, and a broker that lost them.
 import { BrokerMethod, ClientClosedError, ErrorCode, optionsToWire, type Params } from "zerotask-core";
 import { delayOf, remaining } from "./delayed-text.ts";
+import type { Inherited } from "./nesting.ts";
 import type { CallOptions } from "./options.ts";
 import type { Session } from "./session.ts";
 import { BatchedTask } from "./tasks/batched-task.ts";
@@ -27,14 +28,17 @@ export class TaskTracker {
 
   /**
    * What submits tasks with these options.
-   * @param trace the task that all began with, where a handler submits
+   * @param inherited what they inherit from the task whose handler submits them
    */
-  submitter(options: CallOptions, trace?: string): (method: string, params: Params) => TrackedTask {
+  submitter(
+    options: CallOptions,
+    inherited: Inherited = {},
+  ): (method: string, params: Params) => TrackedTask {
     const session = this.#session;
     const { whenBusy, ...asked } = options;
     const { idempotencyKey, batch, durability = "disk" } = asked;
     const isShared = idempotencyKey !== undefined || batch !== undefined;
-    const wire = optionsToWire({ notify: !isShared, ...asked, ...(trace !== undefined && { trace }) });
+    const wire = optionsToWire({ notify: !isShared, ...asked, ...inherited });
     const level = (): Accepted["level"] =>
       durability === "disk" || isShared ? session.durability : "memory";
     const waitsWhenBusy = whenBusy === "wait";

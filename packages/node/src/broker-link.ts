@@ -27,6 +27,8 @@ import {
   traitsToWire,
 } from "zerotask-core";
 
+import type { LocalRequest } from "./local-tasks.ts";
+
 interface Welcome {
   readonly limits: { readonly message_bytes: number };
   readonly heartbeat_ms: number;
@@ -48,6 +50,8 @@ export interface BrokerLinkHandlers {
   /** @param id `<task_id>#<attempt>` */
   onAssigned(id: string, request: Request): void;
   onAborted(id: string): void;
+  /** The broker does not know this attempt, or has it elsewhere by now. */
+  onForgotten(id: string): void;
   /** The attempt is to end within `graceMs`, and its answer to say how it did. */
   onStop(id: string, graceMs: number): void;
   /** Which instance of a singleton is meant. May throw. */
@@ -107,6 +111,11 @@ export class BrokerLink {
   answer(id: string, text: string): void {
     const sendable = this.#sendable(id, text);
     if (!this.#link.send(sendable)) this.#unsent.set(id, sendable);
+  }
+
+  /** A task that this node runs for itself. */
+  runLocal(request: LocalRequest): void {
+    this.#notify(BrokerMethod.NodeRunLocal, { ...request });
   }
 
   fetch(capacity: number): void {
@@ -176,7 +185,7 @@ export class BrokerLink {
     this.#heartbeat = every(runtime, heartbeat_ms, () => this.#notify(BrokerMethod.NodeHeartbeat, {}));
     for (const id of abort) {
       this.#unsent.delete(id);
-      this.#handlers.onAborted(id);
+      this.#handlers.onForgotten(id);
     }
     for (const text of this.#untold) this.#link.send(text);
     this.#untold = [];

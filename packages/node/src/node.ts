@@ -5,6 +5,7 @@ import {
   isBrokerTask,
   type MethodDescription,
   OptionError,
+  type Params,
   type Response,
   type Timer,
 } from "zerotask-core";
@@ -13,6 +14,7 @@ import { captureConsole } from "./capture-console.ts";
 import { type ExceptionListener, Exceptions } from "./exceptions.ts";
 import type { Executor } from "./executors/executor.ts";
 import { InlineExecutor } from "./executors/inline.ts";
+import { isLocalAttempt, LocalTasks } from "./local-tasks.ts";
 import { NestedCalls } from "./nested-calls.ts";
 import { type NodeOptions, type ResolvedNodeOptions, resolveNodeOptions } from "./options.ts";
 import { Reports } from "./reports.ts";
@@ -38,6 +40,7 @@ export class Node {
   #onReady: (() => void) | undefined;
   /** Called when nothing runs any more. */
   #onIdle: (() => void) | undefined;
+  readonly #locals = new LocalTasks();
   #endCapture: (() => void) | undefined;
 
   /** @throws OptionError for an option that is unknown or out of range */
@@ -97,18 +100,36 @@ export class Node {
           const assignment = new Run(number, id, request, this.#host);
           this.#handle({ type: "assigned", assignment });
         },
+        onForgotten: (id) => {
+          // The broker is about to be told of what this node runs for itself.
+          if (!isLocalAttempt(id)) this.#handle({ type: "aborted", link: number, id });
+        },
         onAborted: (id) => this.#handle({ type: "aborted", link: number, id }),
         onStop: (id, graceMs) => this.#handle({ type: "stop", link: number, id, graceMs }),
         nameInstance: (method, params) => dispatcher.instanceOf(method, params),
         onLost: () => this.#handle({ type: "lost", link: number }),
         onWelcome: () => {
           this.#handle({ type: "welcomed", link: number });
+          if (number === 0) for (const request of this.#locals.wanted()) link.runLocal(request);
           this.#onReady?.();
         },
       },
     );
     this.#links.push(link);
     if (this.#life === "started") link.open();
+  }
+
+  /**
+   * Runs a task on this node, and on no other, from when it starts: its first broker knows of it as of any other. It
+   * takes up no slot, and is run again when it fails, after a backoff as the method's, for as long as the node is there.
+   * @param params by position or by name
+   * @throws OptionError for params that are none, and at `start` for a method that the node does not serve
+   */
+  runLocal(method: string, params: Params = []): void {
+    const request = this.#locals.add(method, params);
+    if (this.#life !== "started") return;
+    this.#locals.check(this.#served());
+    this.#links[0]?.runLocal(request);
   }
 
   /**
@@ -119,6 +140,7 @@ export class Node {
     if (this.#life !== "new") throw new Error("Expected a new node, got one that was started before");
     if (this.#links.length === 0)
       throw new Error("Expected a node with a broker, got none: call addBroker(endpoint)");
+    this.#locals.check(this.#served());
     this.#life = "started";
     if (this.#options.captureConsole) this.#endCapture = captureConsole();
     const ready = new Promise<void>((resolve) => {
@@ -217,8 +239,10 @@ export class Node {
   }
 
   #run(run: Run): void {
+    this.#locals.onStarted(run);
     this.#executor.start(run, (response) => {
       run.end();
+      this.#locals.onEnded(run, "error" in response && !run.isAborted);
       this.#handle({ type: "ended", assignment: run, response });
     });
   }

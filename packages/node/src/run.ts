@@ -1,5 +1,6 @@
 // One run of a task: what was assigned, and what surrounds its handler.
 import type { Request, Scope, TaskContext } from "zerotask-core";
+import { isLocalAttempt } from "./local-tasks.ts";
 import { RunContext, type RunHost } from "./run-context.ts";
 import type { Assignment } from "./state/node-state.ts";
 
@@ -12,12 +13,14 @@ export class Run implements Assignment, Scope {
   readonly #until: number | undefined;
   #context: RunContext | undefined;
   isAborted = false;
+  readonly isLocal: boolean;
 
   /** @param link names the broker that it came from */
   constructor(link: number, id: string, request: Request, host: RunHost) {
     this.link = link;
     this.id = id;
     this.request = request;
+    this.isLocal = isLocalAttempt(id);
     this.#host = host;
     const timeoutMs = request.meta?.timeout_ms;
     this.#until = timeoutMs === undefined ? undefined : host.runtime.now() + timeoutMs;

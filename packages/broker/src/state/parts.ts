@@ -15,6 +15,7 @@ import { Schedules } from "./schedules/schedules.ts";
 import { Backlog } from "./storage/backlog.ts";
 import { Storages } from "./storage/storages.ts";
 import { Calls } from "./tasks/calls.ts";
+import { Locals } from "./tasks/locals.ts";
 import { Revival } from "./tasks/revival.ts";
 import { Runs } from "./tasks/runs.ts";
 import { Settlement } from "./tasks/settlement.ts";
@@ -44,6 +45,7 @@ export interface BrokerParts {
   readonly life: TaskLife;
   readonly runs: Runs;
   readonly stops: Stops;
+  readonly locals: Locals;
   readonly revival: Revival;
   readonly calls: Calls;
   readonly submissions: Submissions;
@@ -105,14 +107,27 @@ export function assemble(config: BrokerConfig): BrokerParts {
       onSettled: (task) => schedules.onSettled(task),
     },
   });
-  const life: TaskLife = new TaskLife({ ...more, settlement, runs: () => runs });
+  const life: TaskLife = new TaskLife({ ...more, settlement, runs: () => runs, locals: () => locals });
+  const locals: Locals = new Locals({ ...more, settlement, life });
   const stops: Stops = new Stops({ turn, settlement, life, runs: () => runs });
-  const runs: Runs = new Runs({ ...more, settlement, life, stops, bounds: config });
+  const runs: Runs = new Runs({ ...more, settlement, life, stops, locals: () => locals, bounds: config });
   const batches = new Batches({ ...more, life });
   const calls = new Calls({ ...more, settlement, life });
   const submissions = new Submissions({ ...more, settlement, life, batches });
   const schedules: Schedules = new Schedules({ ...more, life, clock: config });
   const positions = new Positions(base);
   const revival = new Revival(more);
-  return { ...more, settlement, life, runs, stops, calls, submissions, schedules, positions, revival };
+  return {
+    ...more,
+    settlement,
+    life,
+    runs,
+    stops,
+    locals,
+    calls,
+    submissions,
+    schedules,
+    positions,
+    revival,
+  };
 }

@@ -35,6 +35,7 @@ export const BrokerMethod = {
   NodeTaskStatus: "zerotask.broker.node_task_status",
   NodeTaskFinished: "zerotask.broker.node_task_finished",
   NodeTaskFailed: "zerotask.broker.node_task_failed",
+  NodeRunLocal: "zerotask.broker.node_run_local",
   NodeTaskUnstoppable: "zerotask.broker.node_task_unstoppable",
   NodeTaskEvent: "zerotask.broker.node_task_event",
   NodeTaskLog: "zerotask.broker.node_task_log",

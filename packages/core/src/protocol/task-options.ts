@@ -80,6 +80,8 @@ export interface WireOptions extends CommonOptions {
   readonly discard?: boolean;
   /** The task that all began with. */
   readonly trace?: string;
+  /** How much time it has in all, from when it is taken: nobody waits for it any longer. */
+  readonly deadlineMs?: number;
 }
 
 export const defaultBackoff: Backoff = { initialMs: 1_000, factor: 2, maxMs: 300_000, jitter: 0.5 };
@@ -132,6 +134,7 @@ const wireTable = new OptionTable<WireOptions>("option of a task", {
   notify: booleanOption,
   discard: booleanOption,
   trace: nameOption(256),
+  deadlineMs: positiveInteger,
 });
 
 export const submitOptionNames: readonly string[] = submitTable.names;
@@ -147,7 +150,9 @@ export function wireOptionsFromWire(wire: { readonly [name: string]: unknown }):
 }
 
 /** With names as they are on the wire: `timeout_ms`. What is not set is left out. */
-export function optionsToWire(options: SubmitOptions & Pick<WireOptions, "notify" | "discard" | "trace">): {
+export function optionsToWire(
+  options: SubmitOptions & Pick<WireOptions, "notify" | "discard" | "trace" | "deadlineMs">,
+): {
   readonly [name: string]: unknown;
 } {
   const { at, ...others } = options;

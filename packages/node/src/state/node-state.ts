@@ -7,6 +7,8 @@ export interface Assignment {
   readonly link: number;
   readonly id: string;
   readonly request: Request;
+  /** The node runs it for itself: it takes up no slot. */
+  readonly isLocal?: boolean;
 }
 
 export type NodeEvent<A extends Assignment = Assignment> =
@@ -150,7 +152,7 @@ export class NodeState<A extends Assignment = Assignment> {
         this.#fetch(event.link);
         break;
       case "drain":
-        this.#drain();
+        this.#drain(now);
         break;
       case "tick":
         this.#wakeAt = undefined;
@@ -161,6 +163,7 @@ export class NodeState<A extends Assignment = Assignment> {
 
   #onAssigned(assignment: A, now: number): void {
     if (this.#isDraining) this.#effects.push({ type: "hand-back", assignment });
+    else if (assignment.isLocal === true) this.#startLocal(assignment, now);
     else if (this.#hasFreeSlot) this.#start(assignment, now);
     else {
       this.#waiting.set(assignment, { assignment, since: now, isAborted: false, isWaiting: false });
@@ -176,11 +179,11 @@ export class NodeState<A extends Assignment = Assignment> {
   /** Tasks that wait for others must not keep these from coming: they may wait for this very node. */
   #onWaiting(assignment: A, isWaiting: boolean, now: number): void {
     const held = this.#running.get(assignment);
-    if (held === undefined || held.isWaiting === isWaiting) return;
+    if (held === undefined || held.isWaiting === isWaiting || assignment.isLocal === true) return;
     held.isWaiting = isWaiting;
     this.#suspended += isWaiting ? 1 : -1;
     if (!isWaiting) {
-      if (this.#suspended === 0) this.#takeRoomBack();
+      this.#takeRoomBack();
       return;
     }
     if (this.#waiting.size > 0) this.#startNext(now);
@@ -198,10 +201,19 @@ export class NodeState<A extends Assignment = Assignment> {
     if (needsMore || isShut) this.#tell();
   }
 
+  /** Not at each end of a wait: when no more than half of the room is needed. */
   #takeRoomBack(): void {
-    if (this.#extra === 0) return;
-    this.#extra = 0;
+    if (this.#extra === 0 || this.#suspended * 2 > this.#extra) return;
+    this.#extra = this.#suspended;
     this.#tell();
+  }
+
+  #startLocal(assignment: A, now: number): void {
+    this.#start(assignment, now);
+    const held = this.#running.get(assignment);
+    if (held === undefined) return;
+    held.isWaiting = true;
+    this.#suspended++;
   }
 
   #start(assignment: A, now: number): void {
@@ -245,17 +257,22 @@ export class NodeState<A extends Assignment = Assignment> {
     const held = this.#running.get(assignment);
     if (held === undefined) return;
     this.#running.delete(assignment);
-    if (held.isWaiting && --this.#suspended === 0) this.#takeRoomBack();
+    if (held.isWaiting) {
+      this.#suspended--;
+      this.#takeRoomBack();
+    }
     const how = this.#endings.end(assignment);
     if (!held.isAborted) {
       const answer = how === undefined ? response : stopped(assignment.id, how);
       this.#effects.push({ type: "answer", assignment, response: answer });
     }
     const took = now - held.since;
-    this.#meanRunMs =
-      this.#meanRunMs === undefined ? took : this.#meanRunMs + (took - this.#meanRunMs) * smoothing;
+    if (assignment.isLocal !== true) {
+      const mean = this.#meanRunMs;
+      this.#meanRunMs = mean === undefined ? took : mean + (took - mean) * smoothing;
+    }
     if (this.#waiting.size > 0 && this.#hasFreeSlot) this.#startNext(now);
-    this.#adaptCapacity(this.#meanRunMs);
+    if (this.#meanRunMs !== undefined) this.#adaptCapacity(this.#meanRunMs);
   }
 
   #startNext(now: number): void {
@@ -296,8 +313,11 @@ export class NodeState<A extends Assignment = Assignment> {
     return Number.isFinite(next) ? next : undefined;
   }
 
-  #drain(): void {
+  #drain(now: number): void {
     this.#isDraining = true;
+    // Nobody else would ever end them.
+    for (const assignment of this.running())
+      if (assignment.isLocal === true) this.#abort(assignment, now + abortGraceMs, false);
     this.#setCapacity(0);
     for (const assignment of this.#waiting.keys()) this.#effects.push({ type: "hand-back", assignment });
     this.#waiting.clear();

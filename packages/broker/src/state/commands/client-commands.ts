@@ -14,6 +14,7 @@ import type { Sessions } from "../peers/sessions.ts";
 import { schedulePrefix } from "../schedules/schedule.ts";
 import type { Storages } from "../storage/storages.ts";
 import type { Calls } from "../tasks/calls.ts";
+import { localPrefix } from "../tasks/locals.ts";
 import { keyPrefix, type Submissions } from "../tasks/submissions.ts";
 import type { TaskLife } from "../tasks/task-life.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
@@ -171,9 +172,9 @@ function readMethod(read: ParamReader): string {
   );
 }
 
-/** Ids of tasks begin with their client's id, or with what marks a key or a schedule. */
+/** Ids of tasks begin with their client's id, or with what marks a key, a schedule or a node. */
 function checkClientId(id: string): string {
-  const reserved = [keyPrefix, schedulePrefix].find((prefix) => id.startsWith(prefix));
+  const reserved = [keyPrefix, schedulePrefix, localPrefix].find((prefix) => id.startsWith(prefix));
   if (reserved === undefined) return checkId(id, ErrorCode.InvalidClientId, "a client id");
   throw new Refusal(
     ErrorCode.InvalidClientId,

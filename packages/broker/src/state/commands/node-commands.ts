@@ -16,9 +16,10 @@ import { nodeOf } from "../peers/introduction.ts";
 import { NodeArrivals, type NodeParts } from "../peers/node-arrivals.ts";
 import type { NodeSession } from "../peers/node-session.ts";
 import { heldAttempt, isFree } from "../tasks/attempts.ts";
+import { localPrefix } from "../tasks/locals.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import type { Task } from "../tasks/task.ts";
-import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
+import { type Command, type CommandHandler, checkId, type ParamReader, Refusal } from "./command.ts";
 
 export class NodeCommands {
   readonly #parts: NodeParts;
@@ -48,6 +49,7 @@ export class NodeCommands {
       [BrokerMethod.NodeFetch, ["capacity"], (...a) => this.#fetch(...a)],
       [BrokerMethod.NodeTaskRequest, ["node_id", "task_id"], (...a) => this.#request(...a)],
       [BrokerMethod.NodeTaskStatus, ["node_id", "task_id", "status"], (...a) => this.#status(...a)],
+      [BrokerMethod.NodeRunLocal, ["name", "method", "params", "attempt"], (...a) => this.#runLocal(...a)],
       [BrokerMethod.NodeTaskUnstoppable, ["node_id", "task_id"], (...a) => this.#unstoppable(...a)],
       [BrokerMethod.NodeTaskFinished, ["node_id", "task_id", "result"], (...a) => this.#finished(...a)],
       [BrokerMethod.NodeTaskFailed, ["node_id", "task_id", "error"], (...a) => this.#failed(...a)],
@@ -148,6 +150,15 @@ export class NodeCommands {
     const { node } = task;
     if (node !== undefined) node.capacity = node.tasks.size - 1;
     this.#parts.runs.handBack(task);
+  }
+
+  #runLocal({ session, bytes }: Command, read: ParamReader): Outcome {
+    if (session?.kind !== "node") throw new Refusal(ErrorCode.NotAllowed, "Expected a node with a session");
+    const id = `${localPrefix}${session.id}-${checkId(read.string("name"), ErrorCode.InvalidTaskId, "a name")}`;
+    const attempt = read.has("attempt") ? read.count("attempt") : undefined;
+    const { method, params } = { method: read.string("method"), params: read.taskParams("params") };
+    this.#parts.locals.run(session, { id, method, params, bytes, attempt });
+    return { result: id };
   }
 
   #unstoppable(command: Command, read: ParamReader): Outcome {

@@ -109,7 +109,7 @@ export class RunCommands {
     const graceMs = readGrace(read);
     this.#treat(command, read.string("task_id"), {
       held: (task) => {
-        if (!task.isSubmitted) {
+        if (!task.isSubmitted && task.pin === undefined) {
           const message = `Expected a task that was submitted, got the call ${task.id}`;
           reply(command, () => {
             throw new Refusal(ErrorCode.NotAllowed, message);

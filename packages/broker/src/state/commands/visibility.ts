@@ -8,7 +8,13 @@ import { Refusal } from "./command.ts";
 /** The view of a task, for one who may have it. @throws Refusal for others */
 export function visible(view: TaskView, tasks: TaskTable, asking: Session | undefined): TaskView {
   const held = tasks.get(view.id);
-  if (held === undefined || held.isSubmitted || (held.caller !== undefined && held.caller === asking))
+  // What a node runs for itself anybody may see.
+  if (
+    held === undefined ||
+    held.isSubmitted ||
+    held.pin !== undefined ||
+    (held.caller !== undefined && held.caller === asking)
+  )
     return view;
   throw new Refusal(ErrorCode.NotAllowed, `The task ${view.id} is another client's call`);
 }

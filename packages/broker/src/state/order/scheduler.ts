@@ -11,6 +11,7 @@ import type { MethodTable } from "./method-table.ts";
 import { chooseNode } from "./node-choice.ts";
 import { isBefore } from "./order.ts";
 import type { Patience } from "./patience.ts";
+import { runTimeoutOf } from "./timing.ts";
 
 export interface SchedulerHandlers {
   /** A task was taken off a group's queue. */
@@ -268,7 +269,7 @@ export class Scheduler {
     task.assignedAt = this.#turn.now;
     node.tasks.add(task);
     this.#patience.disarm(task);
-    const timeoutMs = task.options.timeoutMs ?? task.method.description?.timeoutMs;
+    const timeoutMs = runTimeoutOf(task, this.#turn.now);
     if (timeoutMs !== undefined) this.#patience.arm(task, this.#turn.now + timeoutMs);
   }
 
@@ -282,7 +283,7 @@ export class Scheduler {
     }
     this.claim(task, node);
     const { peer } = node;
-    if (peer !== undefined) this.#turn.send(peer, assignmentOf(task));
+    if (peer !== undefined) this.#turn.send(peer, assignmentOf(task, this.#turn.now));
   }
 
   #withdraw(node: NodeSession): void {

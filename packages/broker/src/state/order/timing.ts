@@ -1,5 +1,6 @@
-// When a task is due, by what was asked of it.
+// When a task is due, and how much time it has, by what was asked of it.
 import type { MethodDescription, WireOptions } from "zerotask-core";
+import type { Task } from "../tasks/task.ts";
 
 /** What the clocks say: the broker's own, which never goes back, and the one on the wall. */
 export interface Clocks {
@@ -15,4 +16,23 @@ export function dueAtOf({ at, delayMs = 0 }: WireOptions, { now, wall }: Clocks)
 /** A task's own priority comes before its method's. */
 export function priorityOf({ priority }: WireOptions, description: MethodDescription | undefined): number {
   return priority ?? description?.priority ?? 0;
+}
+
+/** How long its next run may take: what is set for runs, and no longer than somebody waits for the task. */
+export function runTimeoutOf({ options, method, createdAt }: Task, now: number): number | undefined {
+  const timeoutMs = options.timeoutMs ?? method.description?.timeoutMs;
+  const { deadlineMs } = options;
+  if (deadlineMs === undefined) return timeoutMs;
+  const left = Math.max(1, Math.floor(createdAt + deadlineMs - now));
+  return timeoutMs === undefined ? left : Math.min(timeoutMs, left);
+}
+
+/** Until when a task may wait for its first run. */
+export function expiresAtOf(
+  { expiresMs, deadlineMs }: WireOptions,
+  { createdAt, dueAt }: { readonly createdAt: number; readonly dueAt: number },
+): number | undefined {
+  const expiresAt = expiresMs === undefined ? undefined : dueAt + expiresMs;
+  if (deadlineMs === undefined) return expiresAt;
+  return Math.min(expiresAt ?? Number.POSITIVE_INFINITY, createdAt + deadlineMs);
 }

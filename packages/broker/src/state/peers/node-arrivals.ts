@@ -17,6 +17,7 @@ import { busy, type Command, checkId, type ParamReader, Refusal } from "../comma
 import type { BrokerConfig } from "../config.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import { heldAttempt, isFree, readAttempt } from "../tasks/attempts.ts";
+import type { Locals } from "../tasks/locals.ts";
 import type { Runs } from "../tasks/runs.ts";
 import type { Stops } from "../tasks/stops.ts";
 import type { Task } from "../tasks/task.ts";
@@ -38,6 +39,7 @@ export interface NodeParts {
   readonly waiters: Waiters;
   readonly runs: Runs;
   readonly stops: Stops;
+  readonly locals: Locals;
   readonly admission: Admission;
 }
 

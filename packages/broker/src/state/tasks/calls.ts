@@ -11,7 +11,7 @@ import {
 import { stopping } from "../commands/command.ts";
 import type { Load } from "../load.ts";
 import type { MethodTable } from "../order/method-table.ts";
-import { dueAtOf, priorityOf } from "../order/timing.ts";
+import { dueAtOf, expiresAtOf, priorityOf } from "../order/timing.ts";
 import type { Addressee } from "../peers/addressee.ts";
 import type { ClientSession } from "../peers/client-session.ts";
 import type { Sessions } from "../peers/sessions.ts";
@@ -112,7 +112,7 @@ export class Calls {
       bytes,
       createdAt,
       dueAt,
-      expiresAt: options.expiresMs === undefined ? undefined : dueAt + options.expiresMs,
+      expiresAt: expiresAtOf(options, { createdAt, dueAt }),
       priority: priorityOf(options, lane.method.description),
       instance: undefined,
     };

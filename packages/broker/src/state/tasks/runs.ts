@@ -10,8 +10,10 @@ import {
   TaskStatus,
 } from "zerotask-core";
 import type { Scheduler } from "../order/scheduler.ts";
+import { runTimeoutOf } from "../order/timing.ts";
 import type { Storages } from "../storage/storages.ts";
 import type { Turn } from "../turn.ts";
+import type { Locals } from "./locals.ts";
 import { mayBeRetried, rerunDelay, retryDelay } from "./retry.ts";
 import type { Settlement } from "./settlement.ts";
 import type { Stops } from "./stops.ts";
@@ -33,8 +35,12 @@ export interface RunParts {
   readonly settlement: Settlement;
   readonly life: TaskLife;
   readonly stops: Stops;
+  readonly locals: () => Locals;
   readonly bounds: RunBounds;
 }
+
+/** What a node runs for itself begins anew soon after it has run this long, however often it failed before. */
+const soundMs = 60_000;
 
 export class Runs {
   readonly #parts: RunParts;
@@ -51,13 +57,15 @@ export class Runs {
   /** A run ended. It may not have been the last. */
   end(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
     if (task.settled !== undefined) return;
-    if (task.node !== undefined) task.method.noteRun(this.#parts.turn.now - task.assignedAt);
+    const { turn } = this.#parts;
+    if (task.node !== undefined) task.method.noteRun(turn.now - task.assignedAt);
     if (task.stopping !== undefined && this.#parts.stops.end(task, status, outcome, bytes)) return;
     // Those who take part in a shared run decide for themselves.
     if (task.members !== undefined) this.#parts.settlement.settle(task, status, outcome, bytes);
     else if ("error" in outcome && outcome.error.code === ErrorCode.RunAgain)
       this.#rerun(task, outcome.error);
-    else if (this.#mayFailAgain(task) && mayBeRetried(outcome)) {
+    else if (this.#mayFailAgain(task) && (mayBeRetried(outcome) || hasFailed(task, outcome))) {
+      if (task.pin !== undefined && turn.now - task.assignedAt >= soundMs) task.failures = 0;
       task.failures++;
       const backoff = task.options.backoff ?? task.method.description?.backoff;
       this.#runAgain(task, retryDelay(task.failures, backoff, this.#parts.bounds.random()));
@@ -66,7 +74,7 @@ export class Runs {
 
   /** The node that had the task is gone. */
   lose(task: Task): void {
-    if (this.#parts.stops.lose(task, "killed")) return;
+    if (this.#parts.stops.lose(task, "killed") || this.#isLost(task)) return;
     task.losses++;
     if (task.losses <= this.#parts.bounds.redeliveries) {
       this.putBack(task);
@@ -79,7 +87,7 @@ export class Runs {
 
   /** A node that may have begun the task has it no more: it goes on with its next attempt. */
   putBack(task: Task): void {
-    if (this.#parts.stops.lose(task, "killed")) return;
+    if (this.#parts.stops.lose(task, "killed") || this.#isLost(task)) return;
     task.hasBegun = true;
     this.#waitAgain(task);
   }
@@ -92,7 +100,14 @@ export class Runs {
 
   /** A node has not begun the task, and gives it back. */
   handBack(task: Task): void {
-    if (!this.#parts.stops.lose(task, "never-started")) this.#waitAgain(task);
+    if (!this.#parts.stops.lose(task, "never-started") && !this.#isLost(task)) this.#waitAgain(task);
+  }
+
+  /** What a node runs for itself nobody else can. */
+  #isLost(task: Task): boolean {
+    if (task.pin === undefined) return false;
+    this.#parts.locals().lose(task);
+    return true;
   }
 
   #waitAgain(task: Task): void {
@@ -107,7 +122,8 @@ export class Runs {
 
   /** The task has been running for longer than it may. */
   overrun(task: Task): void {
-    const timeoutMs = task.options.timeoutMs ?? task.method.description?.timeoutMs;
+    const ran = Math.round(this.#parts.turn.now - task.assignedAt);
+    const timeoutMs = Math.min(ran, runTimeoutOf(task, task.assignedAt) ?? ran);
     const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
     if (this.#mayFailAgain(task)) {
       this.#parts.stops.overrun(task, error);
@@ -125,7 +141,8 @@ export class Runs {
   }
 
   /** Whether the task, or any that takes part in its run, may be run once more when this run fails. */
-  #mayFailAgain({ failures, members, method, options }: Task): boolean {
+  #mayFailAgain({ failures, members, method, options, pin }: Task): boolean {
+    if (pin !== undefined) return true;
     if (members !== undefined) return [...members].some((member) => this.#mayFailAgain(member));
     return failures < (options.retries ?? method.description?.retries ?? 0);
   }
@@ -150,4 +167,9 @@ export class Runs {
     task.hasBegun = true;
     life.reschedule(task, turn.now + delayMs);
   }
+}
+
+/** What a node runs for itself is run again whatever it failed with. */
+function hasFailed({ pin }: Task, outcome: Outcome): boolean {
+  return pin !== undefined && "error" in outcome;
 }

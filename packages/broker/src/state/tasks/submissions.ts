@@ -4,7 +4,7 @@ import { type Batches, batchOf, type Wanted } from "../admission/batches.ts";
 import { Refusal, stopping } from "../commands/command.ts";
 import type { Load } from "../load.ts";
 import type { MethodTable } from "../order/method-table.ts";
-import { dueAtOf, priorityOf } from "../order/timing.ts";
+import { dueAtOf, expiresAtOf, priorityOf } from "../order/timing.ts";
 import type { Addressee } from "../peers/addressee.ts";
 import type { ClientSession } from "../peers/client-session.ts";
 import type { Backlog } from "../storage/backlog.ts";
@@ -178,7 +178,7 @@ export class Submissions {
       createdAt,
       ...wanted,
       instance,
-      expiresAt: options.expiresMs === undefined ? undefined : wanted.dueAt + options.expiresMs,
+      expiresAt: expiresAtOf(options, { createdAt, dueAt: wanted.dueAt }),
     };
     life.submit(task, methods.lane(method, options.group ?? ""), text, (known, problem) => {
       if (problem !== undefined) this.#answer(submission, { error: problem });

@@ -13,6 +13,7 @@ import type { Storage } from "../storage/storage.ts";
 import type { Storages } from "../storage/storages.ts";
 import type { Durability, StoredTask, Taken } from "../storage/stored-task.ts";
 import type { Turn } from "../turn.ts";
+import type { Locals } from "./locals.ts";
 import type { Runs } from "./runs.ts";
 import type { Settlement } from "./settlement.ts";
 import { type NewTask, Task } from "./task.ts";
@@ -33,6 +34,7 @@ export interface LifeParts {
   readonly admission: Admission;
   /** Made after this. */
   readonly runs: () => Runs;
+  readonly locals: () => Locals;
 }
 
 /** Gets all that the stores know, or why one of them can't be asked. */
@@ -164,7 +166,8 @@ export class TaskLife {
   enqueue(task: Task): void {
     const { admission, patience, scheduler } = this.#parts;
     task.status = TaskStatus.Queued;
-    if (patience.waitedTooLong(task) === "expired") this.#expire(task);
+    if (task.pin !== undefined) this.#parts.locals().place(task, task.pin);
+    else if (patience.waitedTooLong(task) === "expired") this.#expire(task);
     else if (admission.admit(task)) scheduler.enqueue(task);
   }
 

@@ -15,6 +15,7 @@ import type { Addressee } from "../peers/addressee.ts";
 import type { ClientSession } from "../peers/client-session.ts";
 import type { NodeSession } from "../peers/node-session.ts";
 import type { Durability } from "../storage/stored-task.ts";
+import type { Pin } from "./locals.ts";
 import type { Stopping } from "./stops.ts";
 
 export interface NewTask {
@@ -38,6 +39,8 @@ export interface NewTask {
   readonly priority: number;
   /** What there is to be one of at a time. */
   readonly instance: string | undefined;
+  /** Where a node runs it for itself. */
+  readonly pin?: Pin;
 }
 
 // A class with every field set in its constructor: a million of these have one shape, and stay small.
@@ -49,6 +52,7 @@ export class Task {
   readonly lane: Lane;
   bytes: number;
   readonly createdAt: number;
+  readonly pin: Pin | undefined;
   /** Until when it may wait for its first run. */
   readonly expiresAt: number | undefined;
   /** Place in the order in which tasks came into memory. */
@@ -112,6 +116,7 @@ export class Task {
     this.lane = lane;
     this.bytes = task.bytes;
     this.createdAt = task.createdAt;
+    this.pin = task.pin;
     this.expiresAt = task.expiresAt;
     this.dueAt = task.dueAt;
     this.priority = task.priority;

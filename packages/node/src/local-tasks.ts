@@ -1,0 +1,82 @@
+// Tasks that a node runs for itself, from when it starts until they are done: its broker knows of them as of any other.
+import { type MethodDescription, OptionError, type Params } from "zerotask-core";
+import type { Run } from "./run.ts";
+
+interface LocalTask {
+  readonly name: string;
+  readonly method: string;
+  readonly params: Params;
+  /** The attempt that runs now. */
+  run: Run | undefined;
+  /** It has ended as it should, or was stopped. */
+  isDone: boolean;
+}
+
+/** What a broker is asked for. */
+export interface LocalRequest {
+  readonly name: string;
+  readonly method: string;
+  readonly params: Params;
+  readonly attempt?: number;
+}
+
+/** Begins the ids of such tasks. */
+const prefix = "local:";
+
+export class LocalTasks {
+  readonly #tasks: LocalTask[] = [];
+
+  /** @throws OptionError for params that are none */
+  add(method: string, params: Params): LocalRequest {
+    if (typeof method !== "string" || method === "")
+      throw new OptionError("method", "a method's name", method);
+    if (typeof params !== "object" || params === null) {
+      throw new OptionError("params", "an array, or an object of params by name", params);
+    }
+    const task = { name: `${this.#tasks.length + 1}`, method, params, run: undefined, isDone: false };
+    this.#tasks.push(task);
+    return requestFor(task);
+  }
+
+  /** @throws Error when the node does not serve what it is to run */
+  check(served: readonly MethodDescription[]): void {
+    for (const { method } of this.#tasks) {
+      if (served.some(({ name }) => name === method)) continue;
+      throw new OptionError("runLocal", "a method that the node serves", method);
+    }
+  }
+
+  /** What a broker that has just welcomed the node is to know. */
+  wanted(): LocalRequest[] {
+    return this.#tasks.filter(({ isDone }) => !isDone).map(requestFor);
+  }
+
+  onStarted(run: Run): void {
+    const task = this.#of(run);
+    if (task !== undefined) task.run = run;
+  }
+
+  /** @param hasFailed then the broker will have it run again */
+  onEnded(run: Run, hasFailed: boolean): void {
+    const task = this.#of(run);
+    if (task === undefined) return;
+    task.run = undefined;
+    task.isDone = !hasFailed;
+  }
+
+  #of({ id, isLocal }: Run): LocalTask | undefined {
+    if (!isLocal) return undefined;
+    const name = id.slice(id.lastIndexOf("-") + 1, id.lastIndexOf("#"));
+    return this.#tasks.find((task) => task.name === name);
+  }
+}
+
+/** Whether this attempt is one of a task that a node runs for itself. */
+export function isLocalAttempt(id: string): boolean {
+  return id.startsWith(prefix);
+}
+
+function requestFor({ name, method, params, run }: LocalTask): LocalRequest {
+  const attempt = run === undefined ? undefined : Number(run.id.slice(run.id.lastIndexOf("#") + 1));
+  return { name, method, params, ...(attempt !== undefined && { attempt }) };
+}

@@ -1,0 +1,292 @@
+import { describe, expect, it, onTestFinished } from "vitest";
+import { Broker } from "zerotask-broker";
+import { TaskFailedError, TaskStoppedError } from "zerotask-client";
+import { Dispatcher, lifecycle } from "zerotask-core";
+import { current, type ExceptionInfo, Node, TaskError } from "zerotask-node";
+import { connect, connectAsync, startBroker, startNode } from "../support/cluster.ts";
+import { until } from "../support/wait.ts";
+
+/** Resolves when the handler's signal fires. */
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+
+describe("current()", () => {
+  it("calls other tasks, which belong to the same trace and have no more time", async () => {
+    const { requestEndpoint } = await startBroker();
+    await startNode(requestEndpoint, (dispatcher) => {
+      dispatcher.add("outer", async () => {
+        const { client, trace, deadline } = current();
+        return { trace, deadline, inner: await client.middle() };
+      });
+      dispatcher.add("middle", () => current().client.inner());
+      dispatcher.add("inner", () => {
+        const { id, trace, deadline } = current();
+        return { id, trace, deadline };
+      });
+    });
+    const handle = connectAsync(requestEndpoint).$with({ timeoutMs: 60_000 }).outer();
+    const { trace, deadline, inner } = (await handle.wait()) as {
+      trace: string;
+      deadline: number;
+      inner: { id: string; trace: string; deadline: number };
+    };
+    expect(trace).toBe(handle.id);
+    expect(inner.trace).toBe(handle.id);
+    expect(inner.id).not.toBe(handle.id);
+    expect(inner.deadline).toBeLessThan(deadline + 5_000);
+    expect(inner.deadline).toBeGreaterThan(deadline - 30_000);
+    expect(await connect(requestEndpoint).inner()).not.toHaveProperty("deadline");
+  });
+
+  it("never waits for its own node: tasks that wait for others take up no slot", async () => {
+    const { requestEndpoint } = await startBroker();
+    const depth = async (levels: number): Promise<number> =>
+      levels === 0 ? 0 : 1 + ((await current().client.depth(levels - 1)) as number);
+    await startNode(requestEndpoint, (dispatcher) => dispatcher.add("depth", depth), { slots: 1 });
+    const client = connect(requestEndpoint);
+    const all = Array.from({ length: 20 }, () => client.depth(10));
+    expect(await Promise.all(all)).toEqual(all.map(() => 10));
+  });
+
+  it("refuses progress that is none, and the name of the events that are the broker's own", async () => {
+    const { requestEndpoint } = await startBroker();
+    await startNode(requestEndpoint, (dispatcher) => {
+      dispatcher.add("bad", (what: string) =>
+        what === "emit" ? current().emit("status") : current().progress(7),
+      );
+    });
+    const client = connect(requestEndpoint);
+    await expect(client.bad("emit")).rejects.toThrow('1 to 200 characters other than "status"');
+    await expect(client.bad("progress")).rejects.toThrow(
+      "Expected `fraction` to be a number from 0 to 1, got 7",
+    );
+  });
+});
+
+describe("what handlers throw", () => {
+  it("is expected, and an outcome; or an exception, logged and told to listeners", async () => {
+    const { requestEndpoint } = await startBroker();
+    const logged: unknown[] = [];
+    const note =
+      (level: string) =>
+      (data: object, message: string): void =>
+        void logged.push({ level, ...data, message });
+    const logger = { debug: note("debug"), info: note("info"), warn: note("warn"), error: note("error") };
+    let runs = 0;
+    const node = await startNode(
+      requestEndpoint,
+      (dispatcher) => {
+        dispatcher.add("find", () => {
+          runs++;
+          throw new TaskError("no such customer", { customer: 7 });
+        });
+        dispatcher.add("crash", () => {
+          throw new RangeError("out of reach");
+        });
+      },
+      { logger },
+    );
+    const told: [unknown, ExceptionInfo][] = [];
+    const end = node.onException((error, info) => {
+      told.push([error, info]);
+      throw new Error("the listener's own");
+    });
+    const later = connectAsync(requestEndpoint).$with({ retries: 3 });
+    const find = later.find();
+    await expect(find.wait()).rejects.toMatchObject({
+      name: "TaskFailedError",
+      message: "no such customer",
+      remoteName: "TaskError",
+      remoteStack: undefined,
+      expected: true,
+      data: { customer: 7 },
+    });
+    expect([runs, await find.status()]).toEqual([1, "FAILED"]);
+    expect(told).toEqual([]);
+    const crash = await connect(requestEndpoint)
+      .crash()
+      .catch((error: unknown) => error);
+    expect(crash).toBeInstanceOf(TaskFailedError);
+    expect(crash).toMatchObject({ expected: false, remoteName: "RangeError" });
+    expect(told).toMatchObject([[{ message: "out of reach" }, { method: "crash", attempt: 1 }]]);
+    end();
+    await connect(requestEndpoint)
+      .crash()
+      .catch(() => undefined);
+    expect(told).toHaveLength(1);
+    const notable = logged.filter((line) => (line as { method?: string }).method !== undefined);
+    expect(notable).toMatchObject([
+      { level: "info", method: "find", reason: "no such customer" },
+      { level: "error", method: "crash", err: { message: "out of reach", stack: expect.any(String) } },
+      { level: "error", method: "crash" },
+    ]);
+    expect(notable[0]).not.toHaveProperty("err");
+  });
+});
+
+describe("stopping", () => {
+  const serve = (dispatcher: Dispatcher, ended: string[] = []): void => {
+    dispatcher.add("wait", async (name: string) => {
+      await aborted(current().signal);
+      ended.push(name);
+      return "what it had so far";
+    });
+    dispatcher.add("ignore", async () => {
+      const { signal } = current();
+      await aborted(signal);
+      await new Promise((resolve) => ignoring.push(() => resolve(1)));
+    });
+    dispatcher.add("quick", () => 1);
+  };
+  const ignoring: (() => void)[] = [];
+
+  it("tells how it went, and no retry follows", async () => {
+    const { requestEndpoint } = await startBroker();
+    const ended: string[] = [];
+    await startNode(requestEndpoint, (dispatcher) => serve(dispatcher, ended), { slots: 2 });
+    const later = connectAsync(requestEndpoint).$with({ retries: 2 });
+    const quick = later.quick();
+    await quick.wait();
+    expect(await quick.stop()).toBe("finished-first");
+    const [first, second, third] = [later.wait("a"), later.ignore(), later.wait("c")];
+    await until("two to run", async () => (await second.status()) === "RUNNING");
+    expect(await third.stop()).toBe("never-started");
+    await until("the first to run", async () => (await first.status()) === "RUNNING");
+    expect(await first.stop()).toBe("cooperative");
+    expect(ended).toEqual(["a"]);
+    await expect(first.wait()).rejects.toBeInstanceOf(TaskStoppedError);
+    expect(await first.status()).toBe("STOPPED");
+    expect(await second.stop({ graceMs: 10 })).toBe("unstoppable");
+    expect(await second.status()).toBe("RUNNING");
+    for (const end of ignoring.splice(0)) end();
+    await expect(second.wait()).rejects.toBeInstanceOf(TaskStoppedError);
+    expect(ended).toEqual(["a"]);
+  });
+
+  it("refuses options that it does not know", async () => {
+    const { requestEndpoint } = await startBroker();
+    await startNode(requestEndpoint, (dispatcher) => serve(dispatcher));
+    const handle = connectAsync(requestEndpoint).quick();
+    await expect(handle.stop({ grace: 5 } as object)).rejects.toThrow("one of graceMs, force");
+    await expect(handle.stop({ graceMs: -5 })).rejects.toThrow("Expected `graceMs` to be whole milliseconds");
+    await expect(handle.reload(7 as never)).rejects.toThrow("Expected `params` to be an array");
+  });
+});
+
+describe("long-running work", () => {
+  it("is a class that is made with the task's params, stopped, started again, and made anew", async () => {
+    const { requestEndpoint } = await startBroker();
+    const log: string[] = [];
+    class Poller {
+      readonly #url: string;
+      #end: (() => void) | undefined;
+
+      constructor(url: string) {
+        this.#url = url;
+        log.push(`made ${url}`);
+      }
+
+      async start(): Promise<string> {
+        await new Promise<void>((resolve) => {
+          this.#end = resolve;
+          log.push(`started ${this.#url}`);
+        });
+        return this.#url;
+      }
+
+      async stop(): Promise<void> {
+        this.#end?.();
+        await new Promise((resolve) => setImmediate(resolve));
+        log.push(`stopped ${this.#url}`);
+      }
+    }
+    const add = (dispatcher: Dispatcher): void => dispatcher.add("poll", lifecycle(Poller));
+    const [one, two] = await Promise.all([startNode(requestEndpoint, add), startNode(requestEndpoint, add)]);
+    const handle = connectAsync(requestEndpoint).poll("a");
+    const logged = (line: string): Promise<void> => until(line, () => log.includes(line));
+    await logged("started a");
+    await handle.reload(["b"]);
+    await logged("started b");
+    expect(log).toEqual(["made a", "started a", "stopped a", "made b", "started b"]);
+    expect(await handle.stop()).toBe("cooperative");
+    await expect(handle.wait()).rejects.toBeInstanceOf(TaskStoppedError);
+    expect(log.splice(0).at(-1)).toBe("stopped b");
+    await handle.start();
+    await logged("started b");
+    expect(["ASSIGNED", "RUNNING"]).toContain(await handle.status());
+    await handle.reload();
+    await until("another one", () => log.filter((line) => line === "started b").length === 2);
+    expect(await handle.stop()).toBe("cooperative");
+    await expect(handle.start()).resolves.toBeUndefined();
+    await Promise.all([one.stop(), two.stop()]);
+  });
+});
+
+describe("tasks that a node runs for itself", () => {
+  it("begin with it, are seen like any other, and are run again when they fail", async () => {
+    const { requestEndpoint } = await startBroker();
+    const began: string[] = [];
+    const dispatcher = new Dispatcher();
+    dispatcher.add(
+      "watch",
+      async (what: string) => {
+        const { id, attempt, signal } = current();
+        began.push(`${what} ${attempt}`);
+        if (attempt < 3) throw new Error("not yet");
+        ids.push(id);
+        await aborted(signal);
+      },
+      { backoff: { initialMs: 1, jitter: 0 } },
+    );
+    dispatcher.add("quick", () => 1);
+    const ids: string[] = [];
+    const node = new Node({ dispatcher, slots: 1, drainMs: 1_000 });
+    node.addBroker(requestEndpoint);
+    node.runLocal("watch", ["files"]);
+    await node.start();
+    onTestFinished(() => node.stop());
+    await until("it to run", () => ids.length === 1);
+    expect(began).toEqual(["files 1", "files 2", "files 3"]);
+    const handle = connectAsync(requestEndpoint).$handle(ids[0] as string);
+    await until("it to be known as running", async () => (await handle.status()) === "RUNNING");
+    // It takes up no slot.
+    expect(await connect(requestEndpoint).quick()).toBe(1);
+    expect(await handle.stop()).toBe("cooperative");
+    await node.stop();
+  });
+
+  it("are refused where the node does not serve them", async () => {
+    const { requestEndpoint } = await startBroker();
+    const node = new Node({ dispatcher: new Dispatcher() });
+    node.addBroker(requestEndpoint);
+    expect(() => node.runLocal("watch", 7 as never)).toThrow("Expected `params` to be an array");
+    node.runLocal("watch");
+    await expect(node.start()).rejects.toThrow("Expected `runLocal` to be a method that the node serves");
+  });
+
+  it("go on while their broker is restarted", async () => {
+    const broker = new Broker({ requestPort: 0, publishPort: 0, dispatcher: new Dispatcher() });
+    await broker.start();
+    const { requestEndpoint } = broker;
+    const began: { id: string; attempt: number }[] = [];
+    const dispatcher = new Dispatcher();
+    dispatcher.add("watch", async () => {
+      const { id, attempt } = current();
+      began.push({ id, attempt });
+      await aborted(current().signal);
+    });
+    const node = new Node({ dispatcher });
+    node.addBroker(requestEndpoint);
+    node.runLocal("watch");
+    await node.start();
+    onTestFinished(() => node.stop());
+    await until("it to run", () => began.length === 1);
+    await broker.stop();
+    await startBroker({ requestPort: Number(new URL(requestEndpoint).port) });
+    const handle = connectAsync(requestEndpoint).$handle(began[0]?.id ?? "");
+    await until("the new broker to know it", async () => {
+      return (await handle.status().catch(() => undefined)) === "RUNNING";
+    });
+    expect(began).toMatchObject([{ attempt: 1 }]);
+  });
+});
