@@ -64,6 +64,7 @@ describe("packages", () => {
     ["zeromq", /^packages\/core\/src\/socket\//],
     ["jayson", /^packages\/core\/src\/task\/dispatcher\.ts$/],
     ["commander", /\/cli\.ts$/],
+    ["chokidar", /^packages\/node\/src\/supervisor\/watcher\.ts$/],
     ["croner", /^packages\/broker\/src\/cron\.ts$/],
     ["parse-duration", /^packages\/core\/src\/protocol\/when\.ts$/],
     ["pino", /\/cli\.ts$/],

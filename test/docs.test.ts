@@ -65,6 +65,16 @@ async function runModule(folder: string, code: string, port: string): Promise<vo
   expect(exitCode, code).toBe(0);
 }
 
+const helps = new Map<string, Promise<readonly string[]>>();
+
+/** The names of all options of a command line. */
+function helpOf(name: "broker" | "node"): Promise<readonly string[]> {
+  const help =
+    helps.get(name) ?? runToEnd(name, "--help").then(({ out }) => out.match(/(?<=\s)--?[\w-]+/g) ?? []);
+  helps.set(name, help);
+  return help;
+}
+
 const documents = [
   "README.md",
   ...(await readdir(join(root, "docs"))).filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`),
@@ -98,6 +108,16 @@ describe.each(documents)("%s", (path) => {
       });
     }
   }, 60_000);
+
+  it("starts brokers and nodes with options that there are", async () => {
+    const shell = (await blocksOf(path)).filter(({ language }) => language === "sh");
+    const lines = shell.flatMap(({ code }) => [...code.matchAll(/^npx zerotask-(broker|node) ([^#\n]*)/gm)]);
+    for (const [line, name, args = ""] of lines) {
+      const help = await helpOf(name as "broker" | "node");
+      const options = args.split(" ").filter((word) => word.startsWith("-"));
+      for (const option of options) expect(help, line).toContain(option);
+    }
+  });
 
   it("links only to files that are there", async () => {
     const text = await readFile(join(root, path), "utf8");

@@ -48,6 +48,7 @@ const commands: { readonly [method: string]: readonly string[] } = {
   node_heartbeat: ["node_id"],
   node_disconnect: ["node_id"],
   node_fetch: ["capacity"],
+  node_empty: ["wait"],
   node_task_request: ["node_id", "task_id"],
   node_task_status: ["node_id", "task_id", "status"],
   node_task_finished: ["node_id", "task_id", "result"],

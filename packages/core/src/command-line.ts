@@ -11,15 +11,22 @@ export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "s
 
 const exitTimeoutMs = 1_800;
 
-/** Stops on SIGINT or SIGTERM and exits with code 0, within 2 s whatever happens. */
-export function stopOnSignals(stop: () => Promise<void>, logger: Logger): void {
+/**
+ * Stops on SIGINT or SIGTERM and exits with code 0, within `timeoutMs` whatever happens.
+ * @default 1,800
+ */
+export function stopOnSignals(
+  stop: () => Promise<void>,
+  logger: Logger,
+  timeoutMs: number = exitTimeoutMs,
+): void {
   let isStopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (isStopping) return;
     isStopping = true;
     logger.info({ signal }, "stopping");
     const giveUp = (): never => process.exit(0);
-    setTimeout(giveUp, exitTimeoutMs).unref();
+    setTimeout(giveUp, timeoutMs).unref();
     stop().then(giveUp, (error: unknown) => {
       logger.error({ error }, "could not stop cleanly");
       giveUp();
@@ -29,8 +36,8 @@ export function stopOnSignals(stop: () => Promise<void>, logger: Logger): void {
   process.on("SIGTERM", onSignal);
 }
 
-/** Ends the process with code 1 and one line on stderr that says why. */
-export function exitWithError(error: unknown): never {
+/** Ends the process with code 1, or another one, and one line on stderr that says why. */
+export function exitWithError(error: unknown, code: number = 1): never {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
+  process.exit(code);
 }

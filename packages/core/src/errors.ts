@@ -152,6 +152,19 @@ export class BrokerUnavailableError extends ZeroTaskError {
   override readonly name = "BrokerUnavailableError";
 }
 
+/** Another node is connected under this name. A name is free again once its node has left, or its loss was noticed. */
+export class NameTakenError extends ZeroTaskError {
+  override readonly name = "NameTakenError";
+  /** The name that is taken. */
+  readonly taken: string;
+
+  constructor(taken: string, options?: ErrorOptions) {
+    const message = `Expected a name that no connected node has, got ${JSON.stringify(taken)}`;
+    super(message, ErrorCode.InvalidNodeId, undefined, options);
+    this.taken = taken;
+  }
+}
+
 /** The client was closed while the call was pending, or before it. */
 export class ClientClosedError extends ZeroTaskError {
   override readonly name = "ClientClosedError";

@@ -5,6 +5,7 @@ import {
   defaultLimits,
   type Entry,
   ErrorCode,
+  errorFromWire,
   errorObject,
   errorToWire,
   every,
@@ -21,10 +22,12 @@ import {
   type Request,
   type Response,
   type Runtime,
+  request,
   success,
   TaskStatus,
   type Timer,
   traitsToWire,
+  ZeroTaskError,
 } from "zerotask-core";
 
 import type { LocalRequest } from "./local-tasks.ts";
@@ -36,6 +39,8 @@ interface Welcome {
 }
 
 export interface BrokerLinkOptions {
+  /** Its id at the broker. */
+  readonly name: string | undefined;
   readonly endpoint: string;
   readonly slots: number;
   readonly dial: Dial;
@@ -58,6 +63,10 @@ export interface BrokerLinkHandlers {
   nameInstance(method: string, params: Params | undefined): string;
   onWelcome(): void;
   onLost(): void;
+  /** Another node has had its name for longer than a lost one is noticed in. The link goes on trying. */
+  onNameTaken(): void;
+  /** Whether nothing is left to do at this broker; or why it can't tell. */
+  onEmpty(answer: boolean | Error): void;
 }
 
 function describeMethod({ name, params, ...options }: MethodDescription): object {
@@ -66,6 +75,8 @@ function describeMethod({ name, params, ...options }: MethodDescription): object
 
 /** How many reports wait for a broker that is away. */
 const maxUntold = 1_000;
+/** A name's owner that was killed may be there for so long. */
+const namePatienceMs = 3_000;
 
 export class BrokerLink {
   readonly #options: BrokerLinkOptions;
@@ -80,13 +91,17 @@ export class BrokerLink {
   #heartbeat: Timer | undefined;
   /** An outage is told of once, not at every attempt to end it. */
   #isDown = false;
+  /** Whether any broker has known it by its name: from then on it never gives up. */
+  #wasWelcomed = false;
+  #refusedSince: number | undefined;
+  #emptyQuestions = 0;
   #maxMessageBytes = defaultLimits.maxMessageBytes;
 
   constructor(options: BrokerLinkOptions, handlers: BrokerLinkHandlers) {
     this.#options = options;
     this.#handlers = handlers;
     const { endpoint, dial, runtime } = options;
-    this.#id = runtime.id();
+    this.#id = options.name ?? runtime.id();
     this.#token = runtime.token();
     this.#link = new Link<Welcome>(
       { endpoint, dial, runtime },
@@ -101,6 +116,10 @@ export class BrokerLink {
 
   get endpoint(): string {
     return this.#options.endpoint;
+  }
+
+  get isReady(): boolean {
+    return this.#link.isReady;
   }
 
   open(): void {
@@ -133,6 +152,12 @@ export class BrokerLink {
 
   handBack(id: string): void {
     this.#notify(BrokerMethod.NodeTaskStatus, { task_id: id, status: TaskStatus.Queued });
+  }
+
+  /** Asks whether nothing is left to do; only the last question's answer is passed on. */
+  askEmpty(wait: boolean): void {
+    const id = emptyId(++this.#emptyQuestions);
+    this.#link.send(JSON.stringify(request(BrokerMethod.NodeEmpty, { wait }, id)));
   }
 
   /** Leaves, so that the broker gives what is left to others at once. */
@@ -181,6 +206,7 @@ export class BrokerLink {
     const { logger, endpoint, runtime } = this.#options;
     logger.info({ endpoint }, "connected");
     this.#isDown = false;
+    this.#wasWelcomed = true;
     this.#heartbeat?.cancel();
     this.#heartbeat = every(runtime, heartbeat_ms, () => this.#notify(BrokerMethod.NodeHeartbeat, {}));
     for (const id of abort) {
@@ -200,20 +226,36 @@ export class BrokerLink {
     if (!this.#isDown) logger.warn({ endpoint, reason: reason?.message }, "not connected");
     this.#isDown = true;
     this.#handlers.onLost();
+    if (isRefusal(reason)) this.#onRefused();
+  }
+
+  #onRefused(): void {
+    const { name, runtime } = this.#options;
+    if (name === undefined || this.#wasWelcomed) return;
+    this.#refusedSince ??= runtime.now();
+    if (runtime.now() - this.#refusedSince >= namePatienceMs) this.#handlers.onNameTaken();
+  }
+
+  /** Of all that the node asks, only this is answered with a response that matters. */
+  #onResponse(response: Response): void {
+    if (response.id !== emptyId(this.#emptyQuestions)) return;
+    if ("error" in response) this.#handlers.onEmpty(errorFromWire(response.error));
+    else this.#handlers.onEmpty((response.result as { empty: boolean }).empty);
   }
 
   #onEntries(entries: readonly Entry[]): void {
     for (const entry of entries) {
+      if (entry.kind === "response") this.#onResponse(entry.response);
       if (entry.kind !== "request") continue;
-      const { request } = entry;
-      if (request.method === Push.NameInstance) this.#nameInstance(request);
-      else if (typeof request.id === "string") {
-        this.#handlers.onAssigned(request.id, request);
-      } else if (request.method === Push.TaskAbort) {
-        const { id } = request.params as { id: string };
+      const { request: asked } = entry;
+      if (asked.method === Push.NameInstance) this.#nameInstance(asked);
+      else if (typeof asked.id === "string") {
+        this.#handlers.onAssigned(asked.id, asked);
+      } else if (asked.method === Push.TaskAbort) {
+        const { id } = asked.params as { id: string };
         this.#handlers.onAborted(id);
-      } else if (request.method === Push.TaskStop) {
-        const { id, grace_ms } = request.params as { id: string; grace_ms: number };
+      } else if (asked.method === Push.TaskStop) {
+        const { id, grace_ms } = asked.params as { id: string; grace_ms: number };
         this.#handlers.onStop(id, grace_ms);
       }
     }
@@ -232,4 +274,13 @@ export class BrokerLink {
     }
     this.#link.send(this.#sendable(id, JSON.stringify(answer)));
   }
+}
+
+function emptyId(question: number): string {
+  return `empty:${question}`;
+}
+
+/** The id belongs to another session. */
+function isRefusal(reason: Error | undefined): boolean {
+  return reason instanceof ZeroTaskError && reason.code === ErrorCode.InvalidNodeId;
 }

@@ -1,4 +1,5 @@
 // The command line of the node.
+import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { pino } from "pino";
 import {
@@ -7,15 +8,24 @@ import {
   DEFAULT_REQUEST_PORT,
   Dispatcher,
   exitWithError,
+  type Logger,
   loadModules,
   logLevels,
   numberOrText,
+  OptionError,
   portOption,
+  positiveInteger,
   stopOnSignals,
+  systemRuntime,
   tcpEndpoint,
 } from "zerotask-core";
 import { Node } from "./node.ts";
+import { nameOption, resolveNodeOptions } from "./options.ts";
 import { addPlayground } from "./playground.ts";
+import { nameOf } from "./supervisor/names.ts";
+import { refusedExitCode, Supervision } from "./supervisor/supervised.ts";
+import { Supervisor } from "./supervisor/supervisor.ts";
+import { watchModules } from "./supervisor/watcher.ts";
 import { version } from "./version.ts";
 
 interface Flags {
@@ -23,15 +33,35 @@ interface Flags {
   readonly requestPort: number;
   readonly publishPort: number;
   readonly slots: number;
+  readonly name?: string;
+  readonly drain: number;
+  readonly exitWhenEmpty?: true;
+  readonly processes?: number;
+  readonly watch?: true;
+  /** Set by a supervisor: the process's name, or nothing where it needs none. */
+  readonly supervised?: string;
   readonly loglevel: string;
 }
 
-/** Runs `zerotask-node` until a signal ends it. */
+/** What a process may take to exit, on top of what its tasks may take to end. */
+const exitMs = 800;
+const maxProcesses = 1_000;
+
+/** Runs `zerotask-node` until a signal ends it, or nothing is left to do for one that leaves then. */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command("zerotask-node")
     .description("Run tasks: serve the methods of modules to a broker.")
     .argument("[modules...]", "modules, or directories of modules; without any, add and subtract are served")
     .option("-x, --slots <count>", "tasks that run at once", numberOrText, 100)
+    .option(
+      "-n, --name <name>",
+      "the node's id at the broker, which one node at a time may have; else random",
+    )
+    .option("--drain <ms>", "how long a node that is to end waits for running tasks", numberOrText, 1_000)
+    .option("--exit-when-empty", "end when nothing that it serves is queued or due")
+    .option("--processes <count>", "run so many nodes, and start those again that crash", numberOrText)
+    .option("--watch", "replace the node when its modules change; what runs is finished by the old one")
+    .addOption(new Option("--supervised <name>").hideHelp())
     .option("-a, --address <address>", "address of the broker", DEFAULT_ADDRESS)
     .option("-r, --request-port <port>", "the broker's request port", numberOrText, DEFAULT_REQUEST_PORT)
     .option("-p, --publish-port <port>", "the broker's publish port", numberOrText, DEFAULT_PUBLISH_PORT)
@@ -39,27 +69,107 @@ export async function main(argv: readonly string[]): Promise<void> {
       new Option("-l, --loglevel <level>", "what to log on stderr").choices(logLevels).default("warn"),
     )
     .version(version)
-    .action(run);
+    .action((modules: string[], flags: Flags) => run(modules, flags, argv.slice(2)));
   await program.parseAsync(argv).catch(exitWithError);
 }
 
-async function run(modules: string[], flags: Flags): Promise<void> {
-  const { address, requestPort, publishPort, slots, loglevel } = flags;
-  const endpoint = tcpEndpoint(address, portOption("--request-port", requestPort));
-  portOption("--publish-port", publishPort);
-  const logger = pino({ level: loglevel, name: "zerotask-node" }, pino.destination(2));
+async function run(modules: string[], flags: Flags, args: readonly string[]): Promise<void> {
+  const { supervised, processes, watch } = flags;
+  if (supervised !== undefined) {
+    // Tried again it would fail again: its supervisor is told so.
+    await serve(modules, flags).catch((error: unknown) => exitWithError(error, refusedExitCode));
+  } else if (processes !== undefined || watch) await supervise(modules, flags, args);
+  else await serve(modules, flags);
+}
+
+async function serve(modules: string[], flags: Flags): Promise<void> {
+  const { slots, drain, supervised } = flags;
+  const name = supervised === undefined ? flags.name : supervised || undefined;
+  const endpoint = endpointOf(flags);
+  const logger = loggerOf(flags);
+  const supervision = supervised === undefined ? undefined : new Supervision(logger);
   const dispatcher = Dispatcher.instance();
   await loadModules(modules, { dispatcher, enableTypeScript });
   if (modules.length === 0) addPlayground(dispatcher);
-  const node = new Node({ slots, dispatcher, logger });
+  const node = new Node({ slots, dispatcher, logger, drainMs: drain, ...(name !== undefined && { name }) });
   if (node.methods.length === 0)
     throw new Error(`Expected modules with tasks, got none in ${modules.join(", ")}`);
   node.addBroker(endpoint);
-  stopOnSignals(() => node.stop(), logger);
+  supervision?.supervise(node);
+  let isSignalled = false;
+  const stop = (): Promise<void> => {
+    isSignalled = true;
+    return node.stop();
+  };
+  stopOnSignals(stop, logger, timerMs(drain + exitMs));
   await node.start();
-  process.stdout.write(
-    `zerotask-node is ready: takes tasks from ${endpoint}, serves ${node.methods.join(", ")}\n`,
-  );
+  if (supervision !== undefined) supervision.ready(node.methods);
+  else print(`is ready: takes tasks from ${endpoint}, serves ${node.methods.join(", ")}`);
+  if (flags.exitWhenEmpty !== true) return;
+  await node.stop({ whenEmpty: true });
+  if (supervision === undefined && !isSignalled) print(leaving);
+  process.exit(0);
+}
+
+async function supervise(modules: string[], flags: Flags, args: readonly string[]): Promise<void> {
+  const { processes = 1, watch = false, name, drain, slots, exitWhenEmpty } = flags;
+  const endpoint = endpointOf(flags);
+  if (positiveInteger("--processes", processes) > maxProcesses)
+    throw new OptionError("--processes", `at most ${maxProcesses}`, processes);
+  if (watch && modules.length === 0) throw new Error("Expected modules to watch, got none");
+  resolveNodeOptions({ slots, drainMs: drain });
+  const naming = { name, isNumbered: flags.processes !== undefined };
+  const longest = nameOf(naming, processes, Number.MAX_SAFE_INTEGER);
+  if (longest !== undefined) nameOption("--name", longest);
+  const logger = loggerOf(flags);
+  const killMs = timerMs(drain + 2 * exitMs);
+  const supervisor = new Supervisor({
+    ...{ processes, isWatching: watch, killMs, logger, runtime: systemRuntime },
+    script: fileURLToPath(new URL("../bin/zerotask-node.js", import.meta.url)),
+    args: (place, generation) => ["--supervised", nameOf(naming, place, generation) ?? "", ...args],
+    onReady: (methods) => {
+      const many = `${processes} ${processes === 1 ? "process" : "processes"}`;
+      print(`is ready: takes tasks from ${endpoint}, serves ${methods.join(", ")}, in ${many}`);
+    },
+  });
+  let isSignalled = false;
+  const stop = (): Promise<void> => {
+    isSignalled = true;
+    return supervisor.stop();
+  };
+  stopOnSignals(stop, logger, timerMs(killMs + exitMs));
+  if (watch) {
+    await watchModules(modules, {
+      onChange: (path) => {
+        logger.info({ path }, "changed");
+        supervisor.changed();
+      },
+      onError: (error) => logger.error({ error }, "could not watch all modules"),
+    });
+  }
+  const code = await supervisor.run();
+  if (exitWhenEmpty && code === 0 && !isSignalled) print(leaving);
+  process.exit(code);
+}
+
+const leaving = "leaves: nothing that it serves is queued or due";
+
+function print(text: string): void {
+  process.stdout.write(`zerotask-node ${text}\n`);
+}
+
+/** Timers take no more. */
+function timerMs(ms: number): number {
+  return Math.min(ms, 2 ** 31 - 1);
+}
+
+function endpointOf({ address, requestPort, publishPort }: Flags): string {
+  portOption("--publish-port", publishPort);
+  return tcpEndpoint(address, portOption("--request-port", requestPort));
+}
+
+function loggerOf({ loglevel }: Flags): Logger {
+  return pino({ level: loglevel, name: "zerotask-node" }, pino.destination(2));
 }
 
 /** Both ways: a .ts file is CommonJS or ESM, by the "type" of the package.json above it. */

@@ -4,6 +4,7 @@ export {
   InvalidParamsError,
   type Lifecycle,
   lifecycle,
+  NameTakenError,
   OptionError,
   type Results,
   RetryError,
@@ -14,6 +15,7 @@ export {
 } from "zerotask-core";
 export { current } from "./current.ts";
 export type { ExceptionInfo, ExceptionListener } from "./exceptions.ts";
+export type { StopOptions } from "./leaving.ts";
 export { Node } from "./node.ts";
 export type { NodeOptions } from "./options.ts";
 export type { TaskContext } from "./run-context.ts";

@@ -4,6 +4,7 @@ import {
   endpointOption,
   isBrokerTask,
   type MethodDescription,
+  NameTakenError,
   OptionError,
   type Params,
   type Response,
@@ -14,6 +15,7 @@ import { captureConsole } from "./capture-console.ts";
 import { type ExceptionListener, Exceptions } from "./exceptions.ts";
 import type { Executor } from "./executors/executor.ts";
 import { InlineExecutor } from "./executors/inline.ts";
+import { Leaving, type StopOptions } from "./leaving.ts";
 import { isLocalAttempt, LocalTasks } from "./local-tasks.ts";
 import { NestedCalls } from "./nested-calls.ts";
 import { type NodeOptions, type ResolvedNodeOptions, resolveNodeOptions } from "./options.ts";
@@ -35,11 +37,9 @@ export class Node {
   #isHandling = false;
   #life: "new" | "started" | "stopped" = "new";
   #tick: Timer | undefined;
-  #stopping: Promise<void> | undefined;
-  /** Called when the first broker has welcomed the node, or it was stopped before. */
-  #onReady: (() => void) | undefined;
-  /** Called when nothing runs any more. */
-  #onIdle: (() => void) | undefined;
+  readonly #leaving: Leaving;
+  /** Called when the first broker has welcomed the node, or it was stopped before; or with why it can't start. */
+  #onReady: ((refusal?: Error) => void) | undefined;
   readonly #locals = new LocalTasks();
   #endCapture: (() => void) | undefined;
 
@@ -64,6 +64,20 @@ export class Node {
       },
       onThrown: (run, error) => this.#exceptions.onThrown(run, error),
     };
+    this.#leaving = new Leaving(
+      {
+        links: () => (this.#life === "started" ? this.#links.map((link, i) => [i, link.isReady]) : []),
+        ask: ({ link, wait }) => this.#links[link]?.askEmpty(wait),
+        drain: () => {
+          this.#handle({ type: "drain" });
+          // Nothing more will come for it to wait for.
+          this.#executor.flush();
+        },
+        isIdle: () => this.#state.runningCount === 0,
+        close: () => this.#close(),
+      },
+      this.#options,
+    );
   }
 
   /**
@@ -91,9 +105,9 @@ export class Node {
       throw new OptionError("endpoint", "a broker that was not added yet", endpoint);
     }
     const number = this.#links.length;
-    const { slots, dial, dispatcher, logger, runtime } = this.#options;
+    const { name, slots, dial, dispatcher, logger, runtime } = this.#options;
     const link = new BrokerLink(
-      { endpoint, slots, dial, logger, runtime, methods: () => this.#served() },
+      { name, endpoint, slots, dial, logger, runtime, methods: () => this.#served() },
       {
         running: () => this.#state.runningOf(number),
         onAssigned: (id, request) => {
@@ -107,10 +121,16 @@ export class Node {
         onAborted: (id) => this.#handle({ type: "aborted", link: number, id }),
         onStop: (id, graceMs) => this.#handle({ type: "stop", link: number, id, graceMs }),
         nameInstance: (method, params) => dispatcher.instanceOf(method, params),
-        onLost: () => this.#handle({ type: "lost", link: number }),
+        onLost: () => {
+          this.#handle({ type: "lost", link: number });
+          this.#leaving.lost(number);
+        },
+        onNameTaken: () => this.#onNameTaken(name ?? ""),
+        onEmpty: (answer) => this.#leaving.answered(number, answer),
         onWelcome: () => {
           this.#handle({ type: "welcomed", link: number });
           if (number === 0) for (const request of this.#locals.wanted()) link.runLocal(request);
+          this.#leaving.welcomed(number);
           this.#onReady?.();
         },
       },
@@ -135,6 +155,7 @@ export class Node {
   /**
    * Connects, and goes on connecting for as long as it takes. Resolves when the first broker has welcomed it.
    * @throws Error when it has no broker, or was started before
+   * @throws NameTakenError when another node has been connected under its name for 3 s
    */
   async start(): Promise<void> {
     if (this.#life !== "new") throw new Error("Expected a new node, got one that was started before");
@@ -143,32 +164,28 @@ export class Node {
     this.#locals.check(this.#served());
     this.#life = "started";
     if (this.#options.captureConsole) this.#endCapture = captureConsole();
-    const ready = new Promise<void>((resolve) => {
-      this.#onReady = resolve;
+    const ready = new Promise<void>((resolve, reject) => {
+      this.#onReady = (refusal) => {
+        this.#onReady = undefined;
+        if (refusal === undefined) resolve();
+        else reject(refusal);
+      };
     });
     for (const link of this.#links) link.open();
     await ready;
   }
 
-  /** Takes no more tasks, gives back what has not begun, and waits up to `drainMs` for what runs. */
-  stop(): Promise<void> {
-    this.#stopping ??= this.#drain();
-    return this.#stopping;
+  /**
+   * Takes no more tasks, gives back what has not begun, and waits up to `drainMs` for what runs. May be called again to
+   * leave sooner than was said before.
+   * @throws OptionError for an option that is unknown or out of range
+   * @throws ZeroTaskError when a broker does not know how to tell whether it is empty: the node goes on serving
+   */
+  async stop(options: StopOptions = {}): Promise<void> {
+    await this.#leaving.begin(options);
   }
 
-  async #drain(): Promise<void> {
-    this.#handle({ type: "drain" });
-    // Nothing more will come for it to wait for.
-    this.#executor.flush();
-    if (this.#state.runningCount > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = this.#options.runtime.after(this.#options.drainMs, resolve);
-        this.#onIdle = () => {
-          timer.cancel();
-          resolve();
-        };
-      });
-    }
+  async #close(): Promise<void> {
     this.#life = "stopped";
     this.#tick?.cancel();
     for (const run of this.#state.running()) this.#abort(run);
@@ -177,6 +194,17 @@ export class Node {
     this.#onReady?.();
     await Promise.all([this.#executor.close(), this.#nested.close()]);
     this.#options.logger.info({}, "node is stopped");
+  }
+
+  /** Once it was welcomed by any broker, it goes on trying to be by all. */
+  #onNameTaken(name: string): void {
+    const refusal = new NameTakenError(name);
+    if (this.#onReady === undefined) {
+      this.#options.logger.error({ name }, refusal.message);
+      return;
+    }
+    this.#onReady(refusal);
+    void this.stop({ drainMs: 0 });
   }
 
   #served(): MethodDescription[] {
@@ -193,7 +221,7 @@ export class Node {
       for (const effect of this.#state.handle(next, this.#options.runtime.now())) this.#tryToPerform(effect);
     }
     this.#isHandling = false;
-    if (this.#state.runningCount === 0) this.#onIdle?.();
+    if (this.#state.runningCount === 0) this.#leaving.idle();
   }
 
   /** One effect that fails must not take the node down with it. */

@@ -8,6 +8,7 @@ import {
   type Logger,
   milliseconds,
   nonNegativeInteger,
+  OptionError,
   positiveInteger,
   type Runtime,
   silentLogger,
@@ -15,6 +16,11 @@ import {
 } from "zerotask-core";
 
 export interface NodeOptions {
+  /**
+   * Its id at the broker: 1 to 100 visible ASCII characters without "#". One node at a time is connected under a
+   * name. @default a random id
+   */
+  readonly name?: string;
   /** Tasks that run at once. @default 100 */
   readonly slots?: number;
   /**
@@ -35,22 +41,24 @@ export interface NodeOptions {
   readonly dial?: Dial;
 }
 
-export type ResolvedNodeOptions = Required<NodeOptions>;
+export type ResolvedNodeOptions = Required<Omit<NodeOptions, "name">> & { readonly name: string | undefined };
+
+const namePattern = /^[\x21-\x7e]{1,100}$/;
+
+/** @throws OptionError for what is no name of a node */
+export function nameOption(option: string, value: string): string {
+  if (typeof value === "string" && namePattern.test(value) && !value.includes("#")) return value;
+  throw new OptionError(option, '1 to 100 visible ASCII characters without "#"', value);
+}
 
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
   knownOptions("node", options, [
-    "slots",
-    "prefetch",
-    "dispatcher",
-    "drainMs",
-    "captureConsole",
-    "logger",
-    "runtime",
-    "dial",
+    ...["name", "slots", "prefetch", "dispatcher", "drainMs", "captureConsole", "logger", "runtime", "dial"],
   ]);
   const slots = positiveInteger("slots", options.slots ?? 100);
   return {
+    name: options.name === undefined ? undefined : nameOption("name", options.name),
     slots,
     prefetch: nonNegativeInteger("prefetch", options.prefetch ?? 1_000),
     dispatcher: options.dispatcher ?? Dispatcher.instance(),

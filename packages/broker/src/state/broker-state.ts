@@ -120,6 +120,7 @@ export class BrokerState {
     this.#parts.scheduler.fillRoom();
     this.#parts.storages.flush();
     this.#parts.backlog.flush();
+    this.#parts.emptiness.flush();
     this.#wake();
     return this.#parts.turn.end();
   }

@@ -6,6 +6,7 @@ import { SharedRuns } from "./admission/shared-runs.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Due } from "./due.ts";
 import { Load } from "./load.ts";
+import { Emptiness } from "./order/emptiness.ts";
 import { MethodTable } from "./order/method-table.ts";
 import { Patience } from "./order/patience.ts";
 import { Positions } from "./order/positions.ts";
@@ -51,6 +52,7 @@ export interface BrokerParts {
   readonly submissions: Submissions;
   readonly schedules: Schedules;
   readonly positions: Positions;
+  readonly emptiness: Emptiness;
 }
 
 export function assemble(config: BrokerConfig): BrokerParts {
@@ -117,17 +119,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
   const schedules: Schedules = new Schedules({ ...more, life, clock: config });
   const positions = new Positions(base);
   const revival = new Revival(more);
-  return {
-    ...more,
-    settlement,
-    life,
-    runs,
-    stops,
-    locals,
-    calls,
-    submissions,
-    schedules,
-    positions,
-    revival,
-  };
+  const emptiness = new Emptiness({ sessions, backlog });
+  const last = { submissions, schedules, positions, revival, emptiness };
+  return { ...more, settlement, life, runs, stops, locals, calls, ...last };
 }

@@ -31,6 +31,7 @@ export const BrokerMethod = {
   NodeHeartbeat: "zerotask.broker.node_heartbeat",
   NodeDisconnect: "zerotask.broker.node_disconnect",
   NodeFetch: "zerotask.broker.node_fetch",
+  NodeEmpty: "zerotask.broker.node_empty",
   NodeTaskRequest: "zerotask.broker.node_task_request",
   NodeTaskStatus: "zerotask.broker.node_task_status",
   NodeTaskFinished: "zerotask.broker.node_task_finished",

@@ -85,6 +85,12 @@ export class ParamReader {
     return this.#read(name, "an integer of 0 or more", isCount);
   }
 
+  /** `true` or `false`, which it is where there is none. */
+  flag(name: string): boolean {
+    if (!this.has(name)) return false;
+    return this.#read(name, "true or false", (value): value is boolean => typeof value === "boolean");
+  }
+
   /** The params of a task: an array, an object, or nothing. */
   taskParams(name: string): Params | undefined {
     if (!this.has(name)) return undefined;

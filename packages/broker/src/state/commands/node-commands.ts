@@ -12,6 +12,7 @@ import {
   respond,
   TaskStatus,
 } from "zerotask-core";
+import { type Emptiness, isEmpty } from "../order/emptiness.ts";
 import { nodeOf } from "../peers/introduction.ts";
 import { NodeArrivals, type NodeParts } from "../peers/node-arrivals.ts";
 import type { NodeSession } from "../peers/node-session.ts";
@@ -22,11 +23,11 @@ import type { Task } from "../tasks/task.ts";
 import { type Command, type CommandHandler, checkId, type ParamReader, Refusal } from "./command.ts";
 
 export class NodeCommands {
-  readonly #parts: NodeParts;
+  readonly #parts: NodeParts & { readonly emptiness: Emptiness };
   readonly #arrivals: NodeArrivals;
   #refused = 0;
 
-  constructor(parts: NodeParts) {
+  constructor(parts: NodeParts & { readonly emptiness: Emptiness }) {
     this.#parts = parts;
     this.#arrivals = new NodeArrivals(parts);
   }
@@ -47,6 +48,7 @@ export class NodeCommands {
       [BrokerMethod.NodeHeartbeat, ["node_id"], (...a) => this.#heartbeat(...a)],
       [BrokerMethod.NodeDisconnect, ["node_id"], (...a) => this.#disconnect(...a)],
       [BrokerMethod.NodeFetch, ["capacity"], (...a) => this.#fetch(...a)],
+      [BrokerMethod.NodeEmpty, ["wait"], (...a) => this.#empty(...a)],
       [BrokerMethod.NodeTaskRequest, ["node_id", "task_id"], (...a) => this.#request(...a)],
       [BrokerMethod.NodeTaskStatus, ["node_id", "task_id", "status"], (...a) => this.#status(...a)],
       [BrokerMethod.NodeRunLocal, ["name", "method", "params", "attempt"], (...a) => this.#runLocal(...a)],
@@ -99,6 +101,15 @@ export class NodeCommands {
     session.capacity = read.count("capacity");
     this.#parts.scheduler.offerRoom(session);
     return { result: true };
+  }
+
+  #empty({ session, requestId }: Command, read: ParamReader): Outcome | undefined {
+    if (session?.kind !== "node") throw new Refusal(ErrorCode.NotAllowed, "Expected a node with a session");
+    const mayWait = read.flag("wait");
+    const { emptiness } = this.#parts;
+    if (!mayWait) return isEmpty(emptiness.isEmpty(session));
+    if (requestId !== null) emptiness.wait(session, requestId);
+    return undefined;
   }
 
   #request(command: Command, read: ParamReader): Outcome | undefined {

@@ -89,6 +89,12 @@ export class Lane {
     return this.#behind === undefined || !(this.#behind.memory.isClaiming || this.#behind.disk.isClaiming);
   }
 
+  /** Whether something of it waits that is due, here or in a store. */
+  get hasQueued(): boolean {
+    if (this.held > 0 || this.isBehind) return true;
+    return this.#behind !== undefined && (this.#behind.memory.isClaiming || this.#behind.disk.isClaiming);
+  }
+
   /** The task that is next. */
   get head(): Task | undefined {
     return this.#waiting?.peek();

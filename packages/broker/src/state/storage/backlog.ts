@@ -106,6 +106,13 @@ export class Backlog {
     return next;
   }
 
+  /** Whether a store has something that is due by now and was not claimed yet, of whatever method. */
+  get hasDue(): boolean {
+    const { now } = this.#turn;
+    const { memory, disk } = this.#times;
+    return memory.isClaimingDue || disk.isClaimingDue || memory.due <= now || disk.due <= now;
+  }
+
   /** Whether a task was there before this run of the broker. */
   isFromBefore({ createdAt }: StoredTask): boolean {
     return createdAt < this.#openedAt;

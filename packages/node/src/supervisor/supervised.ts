@@ -1,0 +1,68 @@
+// What a supervisor and its processes tell each other, and how a supervised process does as it is told.
+import type { Logger } from "zerotask-core";
+import type { Node } from "../node.ts";
+
+/** What a process ends with that can't start, and couldn't if it were tried again: EX_CONFIG of sysexits.h. */
+export const refusedExitCode = 78;
+
+/** From a process: it serves these methods now. */
+export interface ReadyMessage {
+  readonly zerotask: "ready";
+  readonly methods: readonly string[];
+}
+
+/** To a process: finish what runs, however long that takes, and end. */
+export const drainMessage = { zerotask: "drain" } as const;
+
+/** What a process was told before it had a node to do it. */
+export class Supervision {
+  #node: Node | undefined;
+  readonly #logger: Logger;
+
+  /** Listens from now on: to be made before anything else takes its time. */
+  constructor(logger: Logger) {
+    this.#logger = logger;
+    process.on("message", (message) => {
+      if (isObject(message) && message.zerotask === drainMessage.zerotask) {
+        this.#leave({ drainMs: Number.POSITIVE_INFINITY });
+      }
+    });
+    // Nobody is left who could tell it to end.
+    process.on("disconnect", () => this.#leave({}));
+  }
+
+  /** From now on what comes is for this node. */
+  supervise(node: Node): void {
+    this.#node = node;
+  }
+
+  /** Tells the supervisor that the node serves. */
+  ready(methods: readonly string[]): void {
+    const message: ReadyMessage = { zerotask: "ready", methods };
+    // One that is gone hears nothing: `disconnect` says so.
+    process.send?.(message, () => undefined);
+  }
+
+  /** A node that has not begun has nothing to finish. */
+  #leave(options: { drainMs?: number }): void {
+    if (this.#node === undefined) process.exit(0);
+    this.#node.stop(options).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        this.#logger.error({ error }, "could not stop cleanly");
+        process.exit(1);
+      },
+    );
+  }
+}
+
+/** The methods that a process serves, if that is what it says. */
+export function readReady(message: unknown): readonly string[] | undefined {
+  if (!isObject(message) || message.zerotask !== "ready" || !Array.isArray(message.methods)) return undefined;
+  return message.methods.filter((method) => typeof method === "string");
+}
+
+/** Modules may send messages of their own on the same channel. */
+function isObject(message: unknown): message is { readonly [name: string]: unknown } {
+  return typeof message === "object" && message !== null;
+}
