@@ -27,7 +27,9 @@ const commands: { readonly [method: string]: readonly string[] } = {
   client_task_result: ["client_id", "task_id"],
   client_task_wait: ["task_id", "timeout_ms"],
   client_task_get: ["task_id"],
-  client_task_stop: ["task_id"],
+  client_task_stop: ["task_id", "confirm", "grace_ms"],
+  client_task_start: ["task_id"],
+  client_task_reload: ["task_id", "params", "grace_ms"],
   client_task_position: ["task_id"],
   failed_list: ["method", "from", "to", "error", "after", "limit"],
   failed_retry: ["task_id"],
@@ -53,6 +55,8 @@ const commands: { readonly [method: string]: readonly string[] } = {
   node_task_status: ["node_id", "task_id", "status"],
   node_task_finished: ["node_id", "task_id", "result"],
   node_task_failed: ["node_id", "task_id", "error"],
+  node_task_unstoppable: ["node_id", "task_id"],
+  node_run_local: ["name", "method", "params", "attempt"],
   nothing_such: ["client_id"],
 };
 
@@ -255,6 +259,13 @@ export function aimed(stolen: Stolen): fc.Arbitrary<object> {
     say("client_task_wait", { task_id: anyId, timeout_ms: fc.nat(20) }),
     say("client_task_get", { task_id: anyId }),
     say("client_task_stop", { task_id: fc.constantFrom(...callIds) }),
+    say("client_task_stop", {
+      task_id: fc.constantFrom(...callIds),
+      confirm: fc.boolean(),
+      grace_ms: fc.nat(50),
+    }),
+    say("client_task_start", { task_id: fc.constantFrom(...callIds) }),
+    say("client_task_reload", { task_id: fc.constantFrom(...callIds) }),
     say("node_task_request", { node_id: asNode, task_id: running }),
     say("node_task_status", { node_id: asNode, task_id: fc.oneof(anyId, attempt), status: methodNames }),
     say("node_task_status", {
