@@ -68,6 +68,8 @@ describe("packages", () => {
     ["croner", /^packages\/broker\/src\/cron\.ts$/],
     ["parse-duration", /^packages\/core\/src\/protocol\/when\.ts$/],
     ["pino", /\/cli\.ts$/],
+    ["pino-pretty", /\/cli\.ts$/],
+    ["cli-progress", /^packages\/client\/src\/command-line\/progress-bar\.ts$/],
     ["@photostructure/sqlite", /^packages\/broker\/src\/store\/sqlite-database\.ts$/],
   ])("imports %s only where it belongs", (name, allowed) => {
     expect(violations(({ path, imports }) => imports.includes(name) && !allowed.test(path))).toEqual([]);

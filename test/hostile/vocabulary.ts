@@ -31,6 +31,8 @@ const commands: { readonly [method: string]: readonly string[] } = {
   client_task_start: ["task_id"],
   client_task_reload: ["task_id", "params", "grace_ms"],
   client_task_position: ["task_id"],
+  client_events: ["task_id", "method", "event", "after", "limit"],
+  client_task_logs: ["task_id", "after", "limit"],
   failed_list: ["method", "from", "to", "error", "after", "limit"],
   failed_retry: ["task_id"],
   failed_retry_all: ["method", "from", "to", "error", "after"],
@@ -57,6 +59,8 @@ const commands: { readonly [method: string]: readonly string[] } = {
   node_task_failed: ["node_id", "task_id", "error"],
   node_task_unstoppable: ["node_id", "task_id"],
   node_run_local: ["name", "method", "params", "attempt"],
+  node_task_event: ["task_id", "event", "data"],
+  node_task_log: ["task_id", "lines"],
   nothing_such: ["client_id"],
 };
 
@@ -275,6 +279,13 @@ export function aimed(stolen: Stolen): fc.Arbitrary<object> {
     }),
     say("node_task_finished", { node_id: asNode, task_id: fc.oneof(anyId, attempt), result: forged }),
     say("node_task_failed", { node_id: asNode, task_id: fc.oneof(anyId, attempt), error: forged }),
+    say("node_task_event", { task_id: fc.oneof(anyId, attempt), event: forged, data: forged }),
+    say("node_task_log", {
+      task_id: fc.oneof(anyId, attempt),
+      lines: fc.constant([{ at: 1, level: "info", message: "forged" }]),
+    }),
+    say("client_events", { task_id: anyId }),
+    say("client_task_logs", { task_id: anyId, after: fc.nat(9), limit: fc.nat(9) }),
     say("client_ack", { received: fc.constantFrom(...absurdNumbers) }),
     say("node_fetch", { capacity: fc.constantFrom(...absurdNumbers) }),
     fc.record({ jsonrpc: fc.constant("2.0"), id: attempt, result: forged }),

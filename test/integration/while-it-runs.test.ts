@@ -63,6 +63,71 @@ describe("current()", () => {
   });
 });
 
+describe("what a handler tells", () => {
+  it("is heard by those who follow its task, in order, also when they come late", async () => {
+    const printed: unknown[] = [];
+    const { warn } = console;
+    console.warn = (...args: unknown[]) => void printed.push(args);
+    onTestFinished(() => {
+      console.warn = warn;
+    });
+    const { requestEndpoint } = await startBroker();
+    await startNode(
+      requestEndpoint,
+      (dispatcher) =>
+        dispatcher.add("resize", async (name: string) => {
+          const { emit, log, progress } = bound(current());
+          progress(0.25, "loading");
+          emit("loaded", { name });
+          log("resizing", { name });
+          await new Promise((resolve) => setImmediate(resolve));
+          console.warn("%s is large", name);
+          progress(0.5);
+          progress(0.75);
+          emit("resized", () => undefined);
+          return name;
+        }),
+      { captureConsole: true },
+    );
+    const handle = connectAsync(requestEndpoint).resize("a.png");
+    const told: unknown[] = [];
+    for await (const { event, data } of handle.events()) told.push([event, data]);
+    const attempt = 1;
+    expect(told).toEqual([
+      ["status", { status: "QUEUED", attempt: 0 }],
+      ["status", { status: "ASSIGNED", attempt }],
+      ["progress", { fraction: 0.25, note: "loading" }],
+      ["loaded", { name: "a.png" }],
+      ["progress", { fraction: 0.75 }],
+      ["resized", "[Function (anonymous)]"],
+      ["status", { status: "FINISHED", attempt }],
+    ]);
+    const lines: unknown[] = [];
+    for await (const { level, message, data } of handle.logs()) lines.push([level, message, data]);
+    expect(lines).toEqual([
+      ["info", "resizing", { name: "a.png" }],
+      ["warn", "a.png is large", undefined],
+    ]);
+    expect(printed).toEqual([["%s is large", "a.png"]]);
+    const fractions: number[] = [];
+    for await (const { fraction } of handle.progress()) fractions.push(fraction);
+    expect(fractions).toEqual([0.25, 0.75]);
+  });
+});
+
+/** What a handler tells, as functions. */
+function bound(context: ReturnType<typeof current>): {
+  emit: typeof context.emit;
+  log: typeof context.log.info;
+  progress: typeof context.progress;
+} {
+  return {
+    emit: (event, data) => context.emit(event, data),
+    log: (message, data) => context.log.info(message, data),
+    progress: (fraction, note) => context.progress(fraction, note),
+  };
+}
+
 describe("what handlers throw", () => {
   it("is expected, and an outcome; or an exception, logged and told to listeners", async () => {
     const { requestEndpoint } = await startBroker();

@@ -22,6 +22,8 @@ export interface Machine {
   client(name: string): void;
   node(name: string, methods: readonly (string | object)[], slots: number, more?: object): Effect[];
   readonly counts: BrokerState["counts"];
+  /** What was told of tasks since this was asked last: kept apart from the other effects. */
+  told(): TellingEffect[];
   /** What is stored, by level. */
   readonly stores: { readonly memory: MemoryTasks; readonly disk: MemoryTasks };
   /** Any other event. */
@@ -32,6 +34,7 @@ export interface Machine {
   storeAll(): Effect[];
 }
 
+type TellingEffect = Extract<Effect, { type: "happened" | "logged" }>;
 type StoreEffect = Extract<Effect, { type: "persist" | "ask" }>;
 
 export interface MachineOptions extends Partial<BrokerConfig> {
@@ -99,6 +102,13 @@ export function machine(config: MachineOptions = {}): Machine {
     random: () => 0.5,
     maxSessions: 100,
     announce: () => "tcp://announce",
+    isHeard: () => false,
+    eventsKept: 1_000,
+    eventsPerTask: 100,
+    maxEventBytes: 1_000_000,
+    logsKept: 1_000,
+    logLinesPerTask: 100,
+    maxLogBytes: 1_000_000,
     brokerTasks: () => [{ name: "broker.hot" }, { name: "add" }],
     newId: () => `id${++ids}`,
     newToken: () => "token",
@@ -106,12 +116,14 @@ export function machine(config: MachineOptions = {}): Machine {
   });
   const stores = config.stores ?? { memory: new MemoryTasks(), disk: new MemoryTasks() };
   const todo: StoreEffect[] = [];
+  const told: TellingEffect[] = [];
   let isHolding = false;
   /** Performs the effects that are the stores', and returns all others. */
   const handle: Machine["handle"] = (event) => {
     const effects: Effect[] = [];
     for (const effect of state.handle(event, now)) {
       if (effect.type === "persist" || effect.type === "ask") todo.push(effect);
+      else if (effect.type === "happened" || effect.type === "logged") told.push(effect);
       else effects.push(effect);
     }
     return isHolding ? effects : [...effects, ...storeAll()];
@@ -165,6 +177,7 @@ export function machine(config: MachineOptions = {}): Machine {
     node: (name, methods, slots, more = {}) =>
       introduce(name, "node_connect", { node_id: name, token: `${name}'s`, methods, slots, ...more }),
     handle,
+    told: () => told.splice(0),
     stores,
     holdStores: () => {
       isHolding = true;

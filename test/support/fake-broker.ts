@@ -83,6 +83,8 @@ export const unknownTask = (): ZeroTaskError =>
   new ZeroTaskError("No task has that id", ErrorCode.InvalidTaskId);
 
 const ownPrefix = "zerotask.broker.";
+/** Bound to all of its addresses. */
+const announce = "tcp://0.0.0.0:7777";
 const limits = { message_bytes: 1_000_000, batch: 100 };
 /** What is not worth a note. */
 const silent = new Set(["client_ack", "client_disconnect"]);
@@ -95,7 +97,7 @@ function performer(
 ): (request: Request) => Promise<object | undefined> {
   return async ({ id = null, method: whole, params = [] }) => {
     const method = whole.replace(ownPrefix, "");
-    if (method === "client_connect") return success(id, { limits, ...welcome() });
+    if (method === "client_connect") return success(id, { limits, announce, ...welcome() });
     if (silent.has(method)) return undefined;
     asked.push({ method, params });
     try {

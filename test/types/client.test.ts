@@ -1,6 +1,14 @@
 // What compiles and what doesn't. The assertions are made by the type checker; running them only shows they are there.
 import { expect, expectTypeOf, it } from "vitest";
-import { AsyncClient, Client, type TaskHandle } from "zerotask-client";
+import {
+  AsyncClient,
+  Client,
+  type TaskEvent,
+  type TaskHandle,
+  type TaskLogLevel,
+  type TaskLogLine,
+  type TaskProgress,
+} from "zerotask-client";
 import { task } from "zerotask-core";
 import type * as calculator from "../integration/calculator.ts";
 
@@ -115,5 +123,31 @@ it("types what can be asked of a task", () => {
     later.$with({ whenBusy: true });
     // @ts-expect-error no option at all
     later.$with({ importance: 1 });
+  });
+});
+
+it("types what is told of tasks", () => {
+  const client = new Client<typeof calculator>();
+  const later = new AsyncClient<typeof calculator>();
+  neverRun(async () => {
+    expectTypeOf(later.add(5, 6).events()).toEqualTypeOf<AsyncIterable<TaskEvent>>();
+    expectTypeOf(later.add(5, 6).progress()).toEqualTypeOf<AsyncIterable<TaskProgress>>();
+    expectTypeOf(later.add(5, 6).logs({ follow: false })).toEqualTypeOf<AsyncIterable<TaskLogLine>>();
+    for await (const { seq, at, taskId, method, event, data } of client.$events({ method: "add" })) {
+      expectTypeOf([seq, at, taskId, method, event, data] as const).toEqualTypeOf<
+        readonly [number, Date, string, string, string, unknown]
+      >();
+    }
+    for await (const { level, attempt } of later.add(5, 6).logs()) {
+      expectTypeOf([level, attempt] as const).toEqualTypeOf<readonly [TaskLogLevel, number]>();
+    }
+    later.$events({ task: "id", event: "progress" });
+    new Client().$events({ method: "anything" });
+    // @ts-expect-error nobody serves this
+    client.$events({ method: "multiply" });
+    // @ts-expect-error its name is task
+    client.$events({ id: "id" });
+    // @ts-expect-error either or
+    later.add(5, 6).logs({ follow: "yes" });
   });
 });

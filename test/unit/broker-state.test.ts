@@ -359,7 +359,7 @@ it("says hello at intervals", () => {
       .after(ms)
       .filter((effect) => effect.type === "announce" && effect.method === "zerotask.broker.hello");
   expect(hellos(5_000)).toEqual([
-    { type: "announce", method: "zerotask.broker.hello", params: { epoch: "epoch", seq: 2 } },
+    { type: "announce", method: "zerotask.broker.hello", params: { epoch: "epoch", seq: 0 } },
   ]);
   expect(hellos(1_000)).toEqual([]);
 });

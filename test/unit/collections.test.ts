@@ -14,6 +14,9 @@ it("a deque gives out what went in, in order, through growing and shrinking", ()
           model.push(step);
         }
         expect(deque.peek()).toBe(model[0]);
+        expect([deque.at(0), deque.at(model.length - 1), deque.at(model.length), deque.at(-1)]).toEqual([
+          ...[model[0], model.at(-1), undefined, undefined],
+        ]);
       }
       expect([...deque]).toEqual(model);
       deque.retain((item) => item % 2 === 0);

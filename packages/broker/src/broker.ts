@@ -9,13 +9,13 @@ import {
   failure,
   invalidRequest,
   type Message,
-  notification,
   type Request,
   type RequestId,
   type RequestSocket,
   refuse,
   type Timer,
 } from "zerotask-core";
+import { Announcer } from "./announcer.ts";
 import { nextSlot } from "./cron.ts";
 import { type BrokerOptions, type ResolvedBrokerOptions, resolveBrokerOptions } from "./options.ts";
 import { type BrokerCounts, BrokerState } from "./state/broker-state.ts";
@@ -38,6 +38,7 @@ export class Broker {
   readonly #options: ResolvedBrokerOptions;
   readonly #router: RequestSocket;
   readonly #publisher: AnnouncementSocket;
+  readonly #announcer: Announcer;
   readonly #state: BrokerState;
   readonly #stores: { readonly memory: StorePort; readonly disk?: StorePort };
   readonly #events: BrokerEvent[] = [];
@@ -77,9 +78,16 @@ export class Broker {
       newId: runtime.id,
       newToken: runtime.token,
       announce: () => this.#publishEndpoint,
+      isHeard: (method) => this.#announcer.isHeard(method),
       brokerTasks: () => dispatcher.methods(),
     });
-    this.#publisher = transport.announcements();
+    this.#publisher = transport.announcements({
+      onSubscriptions: () => {
+        this.#announcer.onSubscriptions();
+        if (this.#life === "started" && this.#isOpen) this.#handle({ type: "subscribed" });
+      },
+    });
+    this.#announcer = new Announcer(this.#publisher);
     this.#router = transport.requests(this.#options, {
       onMessage: (peer, shape, body) => {
         const message = body === undefined ? wrongFrames() : decode(body, limits);
@@ -234,7 +242,13 @@ export class Broker {
         this.#router.sendWhole(effect.peer, effect.shape, JSON.stringify(effect.message));
         break;
       case "announce":
-        this.#announce(notification(effect.method, effect.params));
+        this.#announcer.announce(effect.method, effect.params);
+        break;
+      case "happened":
+        this.#announcer.event(effect.entry);
+        break;
+      case "logged":
+        this.#announcer.log(effect.entry);
         break;
       case "persist":
         this.#stores[effect.level]?.persist(effect.batch, effect.changes);
@@ -268,11 +282,6 @@ export class Broker {
       undefined,
       runtime,
     );
-  }
-
-  #announce(message: Request): void {
-    const prefix = `{"jsonrpc":"2.0","method":"${message.method}"`;
-    if (this.#publisher.hasListeners(prefix)) this.#publisher.publish(JSON.stringify(message));
   }
 
   #wakeAt(at: number): void {

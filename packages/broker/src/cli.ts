@@ -1,15 +1,19 @@
 // The command line of the broker.
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import { pino } from "pino";
+import { type DestinationStream, type Logger, pino } from "pino";
 import {
   DEFAULT_ADDRESS,
   DEFAULT_PUBLISH_PORT,
   DEFAULT_REQUEST_PORT,
   Dispatcher,
   exitWithError,
+  type LogFlags,
   loadModules,
+  logFileOption,
+  logFormats,
   logLevels,
+  logStreams,
   numberOrText,
   stopOnSignals,
 } from "zerotask-core";
@@ -18,13 +22,12 @@ import { memoryStore } from "./store/memory-store.ts";
 import { sqliteStore } from "./store/sqlite-store.ts";
 import { version } from "./version.ts";
 
-interface Flags {
+interface Flags extends LogFlags {
   readonly address: string;
   readonly requestPort: number;
   readonly publishPort: number;
   readonly data: string;
   readonly memory?: boolean;
-  readonly loglevel: string;
 }
 
 /** Runs `zerotask-broker` until a signal ends it. */
@@ -51,17 +54,19 @@ export async function main(argv: readonly string[]): Promise<void> {
       "./.zerotask",
     )
     .addOption(new Option("-m, --memory", "keep submitted tasks in memory only").conflicts("data"))
+    .addOption(new Option("-l, --loglevel <level>", "what to log").choices(logLevels).default("warn"))
     .addOption(
-      new Option("-l, --loglevel <level>", "what to log on stderr").choices(logLevels).default("warn"),
+      new Option("--log-format <format>", "how to log on stderr").choices(logFormats).default("json"),
     )
+    .option("--log-file <path>", "a file to log to as well, as JSON; may be given again", logFileOption)
     .version(version)
     .action(run);
   await program.parseAsync(argv).catch(exitWithError);
 }
 
 async function run(modules: string[], flags: Flags): Promise<void> {
-  const { loglevel, data, memory = false, ...options } = flags;
-  const logger = pino({ level: loglevel, name: "zerotask-broker" }, pino.destination(2));
+  const { loglevel, logFormat, logFile, data, memory = false, ...options } = flags;
+  const logger = await loggerOf(flags);
   await loadModules(modules, { dispatcher: Dispatcher.instance(), enableTypeScript });
   const broker = new Broker({ ...options, store: memory ? memoryStore() : sqliteStore(data), logger });
   await broker.start();
@@ -77,4 +82,16 @@ async function enableTypeScript(): Promise<void> {
   const [commonJs, esm] = await Promise.all([import("tsx/cjs/api"), import("tsx/esm/api")]);
   commonJs.register();
   esm.register();
+}
+
+/** Everything is written at once: nothing is lost when the process ends. */
+async function loggerOf(flags: LogFlags): Promise<Logger> {
+  const json = (dest: string | number): DestinationStream =>
+    pino.destination({ dest, sync: true, append: true, mkdir: true });
+  // Few ask for it, and it takes its time to load.
+  const { build } = flags.logFormat === "pretty" ? await import("pino-pretty") : { build: undefined };
+  const pretty = (destination: number): DestinationStream =>
+    build?.({ destination, sync: true, colorize: process.stderr.isTTY === true }) ?? json(destination);
+  const streams = logStreams(flags, json, pretty);
+  return pino({ level: flags.loglevel, name: "zerotask-broker" }, pino.multistream(streams));
 }

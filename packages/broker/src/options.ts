@@ -85,6 +85,18 @@ export interface BrokerOptions extends Partial<MessageLimits> {
   readonly maxSessions?: number;
   /** How much may wait for one peer that doesn't read before it is cut off, in bytes. @default 64 MiB */
   readonly maxOutboxBytes?: number;
+  /** How many events of tasks are kept for those who come late; the oldest go first. @default 100,000 */
+  readonly eventsKept?: number;
+  /** How many of one task. @default 1,000 */
+  readonly eventsPerTask?: number;
+  /** Most bytes of them in all. @default 64 MiB */
+  readonly maxEventBytes?: number;
+  /** How many lines that handlers logged are kept; the oldest go first. @default 100,000 */
+  readonly logsKept?: number;
+  /** How many of one task. @default 1,000 */
+  readonly logLinesPerTask?: number;
+  /** Most bytes of them in all. @default 64 MiB */
+  readonly maxLogBytes?: number;
   readonly logger?: Logger;
   /** Time, timers, chance and ids. @default the machine's */
   readonly runtime?: Runtime;
@@ -126,6 +138,12 @@ const defaults = {
   maxSchedules: 10_000,
   maxSessions: 100_000,
   maxOutboxBytes: 64 * MiB,
+  eventsKept: 100_000,
+  eventsPerTask: 1_000,
+  maxEventBytes: 64 * MiB,
+  logsKept: 100_000,
+  logLinesPerTask: 1_000,
+  maxLogBytes: 64 * MiB,
 };
 
 type NumericOption = keyof typeof defaults;

@@ -1,11 +1,10 @@
 // `later.add(5, 6)`: submits tasks, and returns handles at once.
 import { OptionError, type Params } from "zerotask-core";
-import { type Management, managementOf } from "./management.ts";
+import type { Management } from "./management.ts";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
-import { Session } from "./session.ts";
+import { openShared, type Shared } from "./shared.ts";
 import { TaskHandle } from "./task-handle.ts";
-import { TaskTracker } from "./task-tracker.ts";
 import type { Ignores, Submits } from "./typing.ts";
 
 export interface AsyncClientControls<Methods> extends Management<Methods> {
@@ -39,34 +38,14 @@ export interface AsyncClientConstructor {
 class AsyncClientImplementation {
   constructor(first?: string | ClientOptions, second?: ClientOptions) {
     const options = resolveClientOptions(first, second);
-    const session: Session = new Session(options, {
-      onTaskSettled: (params) => tracker.onTaskSettled(params),
-      onReady: () => tracker.submitAgain(),
-    });
-    const tracker = new TaskTracker(session);
-    const close = async (): Promise<void> => {
-      await session.close(options.closeTimeoutMs);
-      tracker.close();
-    };
     // biome-ignore lint/correctness/noConstructorReturn: what users hold is the proxy
-    return view(
-      { session, tracker, close, management: managementOf(session) },
-      options.call,
-    ) as AsyncClientImplementation;
+    return view(openShared(options, options.closeTimeoutMs), options.call) as AsyncClientImplementation;
   }
 }
 
-/** What all views of one client share. */
-interface Shared {
-  readonly session: Session;
-  readonly tracker: TaskTracker;
-  readonly management: Management<unknown>;
-  readonly close: () => Promise<void>;
-}
-
 function view(shared: Shared, options: CallOptions): object {
-  const { tracker, management, close } = shared;
-  const host = { session: shared.session, find: (id: string) => tracker.find(id) };
+  const { session, tracker, feeds, management, close } = shared;
+  const host = { session, feeds, find: (id: string) => tracker.find(id) };
   const track = tracker.submitter(options);
   const submit = (method: string, params: Params): TaskHandle => new TaskHandle(track(method, params), host);
   const controls = {

@@ -1,5 +1,5 @@
 // The command line of the client.
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import {
   DEFAULT_ADDRESS,
   DEFAULT_REQUEST_PORT,
@@ -17,9 +17,16 @@ import {
   type TaskFlags,
   taskOptions,
 } from "./command-line/arguments.ts";
+import { type ProgressBar, progressBar } from "./command-line/progress-bar.ts";
+import { eventsCommand, logsCommand } from "./events/cli.ts";
+import type { TaskProgress } from "./events/task-event.ts";
 import { failedCommand } from "./failed/cli.ts";
 import { schedulesCommand } from "./schedules/cli.ts";
 import { version } from "./version.ts";
+
+interface CallFlags extends TaskFlags {
+  readonly progress?: boolean;
+}
 
 /** Runs `zerotask-client`. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -48,9 +55,15 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option("--priority <n>", "higher runs first, from -100 to 100", numberOrText)
     .option("--group <name>", "groups of one method take turns")
     .option("--retries <n>", "how often it is run again when it fails", numberOrText)
-    .action((method: string, args: string[], task: TaskFlags) =>
-      (task.at === undefined ? call : submit)(method, args.map(jsonOrText), flags(), task),
-    );
+    .addOption(
+      new Option("--progress", "show on stderr how far it is, then print its result").conflicts("at"),
+    )
+    .action((method: string, args: string[], task: CallFlags) => {
+      const run = task.progress === true ? watch : task.at === undefined ? call : submit;
+      return run(method, args.map(jsonOrText), flags(), task);
+    });
+  program.addCommand(eventsCommand(flags));
+  program.addCommand(logsCommand(flags));
   program.addCommand(schedulesCommand(flags));
   program.addCommand(failedCommand(flags));
   await program.parseAsync(argv).catch((error: unknown) => {
@@ -68,6 +81,34 @@ async function call(method: string, params: unknown[], flags: Flags, task: TaskF
     process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
   } finally {
     await client.$close();
+  }
+}
+
+/** What is watched is submitted: a call has nobody to ask about it. */
+async function watch(method: string, params: unknown[], flags: Flags, task: TaskFlags): Promise<void> {
+  const later = new AsyncClient({ ...clientOptions(flags), ...taskOptions(task) });
+  const handle = later.$call(method, params);
+  const steps = handle.progress()[Symbol.asyncIterator]();
+  const bar = await progressBar(process.stderr);
+  const drawn = draw(steps, bar);
+  let result: unknown;
+  try {
+    result = await handle.wait(flags.timeout);
+    await drawn;
+  } finally {
+    await steps.return?.();
+    bar.end();
+    await later.$close();
+  }
+  process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+}
+
+/** How the task ended, and whether there is a broker at all, its outcome tells. */
+async function draw(steps: AsyncIterator<TaskProgress>, bar: ProgressBar): Promise<void> {
+  try {
+    for (let step = await steps.next(); step.done !== true; step = await steps.next()) bar.show(step.value);
+  } catch {
+    // Told by whoever waits for the task.
   }
 }
 

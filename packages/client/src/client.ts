@@ -1,18 +1,11 @@
 // `await client.add(5, 6)`: calls, each answered by a promise.
 import { BrokerMethod, optionsToWire, type Params } from "zerotask-core";
 import { delayOf } from "./delayed-text.ts";
-import { type Management, managementOf } from "./management.ts";
+import type { Management } from "./management.ts";
 import { type Inherited, inheritedFrom, type Nesting } from "./nesting.ts";
-import {
-  type CallOptions,
-  type ClientOptions,
-  type ResolvedClientOptions,
-  resolveCallOptions,
-  resolveClientOptions,
-} from "./options.ts";
+import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
-import { Session } from "./session.ts";
-import { TaskTracker } from "./task-tracker.ts";
+import { openShared, type Shared } from "./shared.ts";
 import { withTimeout } from "./timeout.ts";
 import type { Calls } from "./typing.ts";
 
@@ -49,7 +42,7 @@ export interface ClientConstructor {
 class ClientImplementation {
   constructor(first?: string | ClientOptions, second?: ClientOptions) {
     const options = resolveClientOptions(first, second);
-    const shared = openShared(options);
+    const shared = openShared(options, 0);
     // biome-ignore lint/correctness/noConstructorReturn: what users hold is the proxy
     return view(shared, options.call) as ClientImplementation;
   }
@@ -61,14 +54,14 @@ export class NestedClients {
 
   /** @throws OptionError for an option that is unknown or out of range */
   constructor(options: ClientOptions) {
-    this.#shared = openShared(resolveClientOptions(options, undefined));
+    this.#shared = openShared(resolveClientOptions(options, undefined), 0);
   }
 
   /** The client of one run. Its `$close` does nothing: the connection is the node's. */
   of(nesting: Nesting): Client {
-    const { session, tracker, management } = this.#shared;
+    const { session, tracker, feeds, management } = this.#shared;
     const close = async (): Promise<void> => undefined;
-    return view({ session, tracker, management, nesting, close }, {}) as Client;
+    return view({ session, tracker, feeds, management, close }, {}, nesting) as Client;
   }
 
   close(): Promise<void> {
@@ -76,34 +69,13 @@ export class NestedClients {
   }
 }
 
-/** What all views of one client share. */
-interface Shared {
-  readonly session: Session;
-  readonly tracker: TaskTracker;
-  readonly management: Management<unknown>;
-  readonly nesting?: Nesting;
-  readonly close: () => Promise<void>;
-}
-
-function openShared(options: ResolvedClientOptions): Shared {
-  const session: Session = new Session(options, {
-    onTaskSettled: (params) => tracker.onTaskSettled(params),
-    onReady: () => tracker.submitAgain(),
-  });
-  const tracker = new TaskTracker(session);
-  const close = async (): Promise<void> => {
-    await session.close(0);
-    tracker.close();
-  };
-  return { session, tracker, management: managementOf(session), close };
-}
-
-function view(shared: Shared, options: CallOptions): object {
-  const { nesting, management, close } = shared;
+/** @param nesting where a handler makes the calls */
+function view(shared: Shared, options: CallOptions, nesting?: Nesting): object {
+  const { management, close } = shared;
   const call = nesting === undefined ? caller(shared, options) : nestedCaller(shared, nesting, options);
   const controls = {
     ...management,
-    $with: (more: CallOptions) => view(shared, resolveCallOptions(more, options)),
+    $with: (more: CallOptions) => view(shared, resolveCallOptions(more, options), nesting),
     $call: (method: string, params: Params = []) => call(method, params),
     $close: close,
     [Symbol.asyncDispose]: close,

@@ -1,5 +1,15 @@
 // What users of the client take; errors come with it, so that they can be caught by class.
-export type { Backoff, Limits, MethodLimits, Missed, Params, RateText, Span, When } from "zerotask-core";
+export type {
+  Backoff,
+  Limits,
+  MethodLimits,
+  Missed,
+  Params,
+  RateText,
+  Span,
+  TaskLogLevel,
+  When,
+} from "zerotask-core";
 export {
   BrokerUnavailableError,
   BusyError,
@@ -23,6 +33,8 @@ export {
 } from "zerotask-core";
 export { AsyncClient, type AsyncClientControls } from "./async-client.ts";
 export { Client, type ClientControls, NestedClients } from "./client.ts";
+export type { EventFilter, LogOptions } from "./events/feeds.ts";
+export type { TaskEvent, TaskLogLine, TaskProgress } from "./events/task-event.ts";
 export type {
   FailedControls,
   FailedFilter,

@@ -1,4 +1,6 @@
-// What both clients have beside their methods: schedules, limits and failed tasks of the broker.
+// What both clients have beside their methods: schedules, limits, failed tasks and events of the broker.
+import type { EventFilter, Feeds } from "./events/feeds.ts";
+import type { TaskEvent } from "./events/task-event.ts";
 import { type FailedControls, failedOf } from "./failed/failed.ts";
 import { type LimitControls, limitsOf } from "./limits.ts";
 import { type Schedules, schedulesOf } from "./schedules/schedules.ts";
@@ -11,9 +13,23 @@ export interface Management<Methods> {
   readonly $limits: LimitControls<Methods>;
   /** Tasks that failed: to be looked at, and to be tried once more. */
   readonly $failed: FailedControls;
+  /**
+   * Events of all tasks, or of those that are named, each once and in order, also over lost connections and restarts
+   * of the broker: `for await (const { event, taskId } of client.$events({ method: "resize" }))`. It begins with what
+   * happens from now on; with `task` with what is kept, and ends when that task is settled. Leaving the loop
+   * unsubscribes. How plain calls go is told only while somebody listens. An event called `"gap"` stands for those
+   * that a broker no longer kept when a slow loop asked for them.
+   * @throws OptionError. The loop throws UnknownTaskError, ClientClosedError, and where it begins BrokerUnavailableError
+   */
+  $events(filter?: EventFilter<Methods>): AsyncIterable<TaskEvent>;
 }
 
 /** Of one session, whatever options its calls have. */
-export function managementOf(session: Session): Management<unknown> {
-  return { $schedules: schedulesOf(session), $limits: limitsOf(session), $failed: failedOf(session) };
+export function managementOf(session: Session, feeds: Feeds): Management<unknown> {
+  return {
+    $schedules: schedulesOf(session),
+    $limits: limitsOf(session),
+    $failed: failedOf(session),
+    $events: (filter) => feeds.events(filter),
+  };
 }

@@ -6,7 +6,9 @@ import {
   dialDealer,
   endpointOption,
   knownOptions,
+  type Listen,
   type Logger,
+  listenSubscriber,
   milliseconds,
   OptionError,
   type Runtime,
@@ -31,6 +33,8 @@ interface ConnectionOptions {
   readonly runtime?: Runtime;
   /** What carries its connection. @default ZeroMQ */
   readonly dial?: Dial;
+  /** What carries announcements to it, while events or logs are followed. @default ZeroMQ */
+  readonly listen?: Listen;
 }
 
 /** What can be set for each call, by `$with`. `batch` and `idempotencyKey` each say by themselves which task is meant. */
@@ -54,6 +58,7 @@ export interface ResolvedClientOptions {
   readonly logger: Logger;
   readonly runtime: Runtime;
   readonly dial: Dial;
+  readonly listen: Listen;
   readonly call: CallOptions;
 }
 
@@ -65,6 +70,7 @@ const optionNames = [
   "logger",
   "runtime",
   "dial",
+  "listen",
   ...callOptionNames,
 ];
 
@@ -78,7 +84,7 @@ export function resolveClientOptions(
     throw new OptionError("endpoint", "a string when options follow it", first);
   }
   knownOptions("client", options, optionNames);
-  const { endpoint, connectTimeoutMs, closeTimeoutMs, logger, runtime, dial, ...call } = options;
+  const { endpoint, connectTimeoutMs, closeTimeoutMs, logger, runtime, dial, listen, ...call } = options;
   return {
     endpoint: endpointOption("endpoint", endpoint ?? DEFAULT_ENDPOINT),
     connectTimeoutMs: milliseconds("connectTimeoutMs", connectTimeoutMs ?? 5_000),
@@ -86,6 +92,7 @@ export function resolveClientOptions(
     logger: logger ?? silentLogger,
     runtime: runtime ?? systemRuntime,
     dial: dial ?? dialDealer,
+    listen: listen ?? listenSubscriber,
     call: resolveCallOptions(call),
   };
 }

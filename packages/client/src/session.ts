@@ -24,12 +24,14 @@ import {
   TooLargeError,
 } from "zerotask-core";
 import { remaining, withDelay } from "./delayed-text.ts";
+import { publishEndpoint } from "./events/announcements.ts";
 import type { ResolvedClientOptions } from "./options.ts";
 
 interface Welcome {
   readonly limits: { readonly message_bytes: number };
   readonly durability?: Durability;
   readonly epoch?: string;
+  readonly announce?: string;
 }
 
 /** How safe an accepted task is: gone with the broker's process, or on its disk. */
@@ -97,6 +99,7 @@ export class Session {
   readonly #retries = new Set<Timer>();
   #durability: Durability = "memory";
   #epoch: string | undefined;
+  #announce: string | undefined;
 
   constructor(options: ResolvedClientOptions, handlers: SessionHandlers) {
     this.#options = options;
@@ -130,6 +133,11 @@ export class Session {
   /** Which run of the broker it is that answers; known once it has. */
   get epoch(): string | undefined {
     return this.#epoch;
+  }
+
+  /** Where the broker announces, reached by the way that it is reached itself; known once it has answered. */
+  get publishEndpoint(): string | undefined {
+    return publishEndpoint(this.#announce, this.#options.endpoint);
   }
 
   /** A number that no other request or task of this session has. */
@@ -218,9 +226,10 @@ export class Session {
     return text;
   }
 
-  #onReady({ limits, durability = "memory", epoch }: Welcome): void {
+  #onReady({ limits, durability = "memory", epoch, announce }: Welcome): void {
     this.#durability = durability;
     this.#epoch = epoch;
+    this.#announce = announce;
     this.#options.logger.info({ endpoint: this.#options.endpoint }, "connected");
     this.#maxMessageBytes = limits.message_bytes;
     this.#received = 0;

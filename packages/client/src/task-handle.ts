@@ -1,5 +1,7 @@
 // A task that was submitted: known by its id from the start, looked at and waited for when wanted.
 import { milliseconds, type Params, type TaskStatus } from "zerotask-core";
+import type { Feeds, LogOptions } from "./events/feeds.ts";
+import type { TaskEvent, TaskLogLine, TaskProgress } from "./events/task-event.ts";
 import type { Durability, Session } from "./session.ts";
 import { reloadTask, type StopOptions, type StopOutcome, startTask, stopTask } from "./tasks/run-control.ts";
 import type { Position, TrackedTask } from "./tasks/tracked-task.ts";
@@ -8,6 +10,7 @@ import { withTimeout } from "./timeout.ts";
 /** What all handles of one client share. */
 export interface HandleHost {
   readonly session: Session;
+  readonly feeds: Feeds;
   /** A task by its id, whoever submitted it. */
   find(id: string): TrackedTask;
 }
@@ -67,6 +70,32 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
   /** The same as `wait`. */
   result(timeoutMs?: number): Promise<Result> {
     return this.wait(timeoutMs);
+  }
+
+  /**
+   * What happens to the task: its changes of status, and what its handler emits. It begins with what the broker has
+   * kept, tells each event once and in order, and ends after the one that settles the task; of a task that was settled
+   * long ago that is all. The loop throws what `accepted` rejects with, UnknownTaskError, or ClientClosedError.
+   */
+  events(): AsyncIterable<TaskEvent> {
+    return this.#host.feeds.eventsOf(this.#task);
+  }
+
+  /**
+   * How far the task is, each time that its handler tells. It begins with what is kept, and ends when the task is
+   * settled, however it ended: the outcome is what `wait` tells.
+   */
+  progress(): AsyncIterable<TaskProgress> {
+    return this.#host.feeds.progressOf(this.#task);
+  }
+
+  /**
+   * What the handler logs, from the first line that is kept.
+   * @param options.follow whether to wait for more until the task is settled. @default true
+   * @throws OptionError
+   */
+  logs(options: LogOptions = {}): AsyncIterable<TaskLogLine> {
+    return this.#host.feeds.logsOf(this.#task, options);
   }
 
   /** Calls one of the two when the task is settled, also if that is already so. */

@@ -7,10 +7,12 @@ export { OrderedQueue } from "./collections/ordered-queue.ts";
 export { exitWithError, logLevels, numberOrText, stopOnSignals } from "./command-line.ts";
 export * from "./endpoint.ts";
 export * from "./errors.ts";
+export { type LogFlags, logFileOption, logFormats, logStreams } from "./log-destinations.ts";
 export { type Logger, silentLogger } from "./logger.ts";
 export * from "./options.ts";
 export { type Decoded, decode, describe, type Entry, invalidRequest, refuse } from "./protocol/decode.ts";
 export { ErrorCode } from "./protocol/error-codes.ts";
+export * from "./protocol/events.ts";
 export { canonicalJson, isLongerThan } from "./protocol/json.ts";
 export { defaultLimits, type MessageLimits } from "./protocol/limits.ts";
 export * from "./protocol/messages.ts";
@@ -26,7 +28,10 @@ export { every, type Runtime, systemRuntime, type Timer } from "./runtime.ts";
 export type { Connection, ConnectionHandlers, Dial } from "./socket/connection.ts";
 export { dialDealer } from "./socket/dealer.ts";
 export { Link, type LinkHandlers, type LinkOptions } from "./socket/link.ts";
+export type { Listen, Listener, ListenerHandlers } from "./socket/listener.ts";
+export type { PublishHandlers } from "./socket/publisher.ts";
 export type { RouterHandlers, RouterSocketOptions, Shape } from "./socket/router.ts";
+export { listenSubscriber } from "./socket/subscriber.ts";
 export {
   type AnnouncementSocket,
   type RequestSocket,

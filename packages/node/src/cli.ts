@@ -1,16 +1,19 @@
 // The command line of the node.
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
-import { pino } from "pino";
+import { type DestinationStream, type Logger, pino } from "pino";
 import {
   DEFAULT_ADDRESS,
   DEFAULT_PUBLISH_PORT,
   DEFAULT_REQUEST_PORT,
   Dispatcher,
   exitWithError,
-  type Logger,
+  type LogFlags,
   loadModules,
+  logFileOption,
+  logFormats,
   logLevels,
+  logStreams,
   numberOrText,
   OptionError,
   portOption,
@@ -28,7 +31,7 @@ import { Supervisor } from "./supervisor/supervisor.ts";
 import { watchModules } from "./supervisor/watcher.ts";
 import { version } from "./version.ts";
 
-interface Flags {
+interface Flags extends LogFlags {
   readonly address: string;
   readonly requestPort: number;
   readonly publishPort: number;
@@ -40,7 +43,6 @@ interface Flags {
   readonly watch?: true;
   /** Set by a supervisor: the process's name, or nothing where it needs none. */
   readonly supervised?: string;
-  readonly loglevel: string;
 }
 
 /** What a process may take to exit, on top of what its tasks may take to end. */
@@ -65,9 +67,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option("-a, --address <address>", "address of the broker", DEFAULT_ADDRESS)
     .option("-r, --request-port <port>", "the broker's request port", numberOrText, DEFAULT_REQUEST_PORT)
     .option("-p, --publish-port <port>", "the broker's publish port", numberOrText, DEFAULT_PUBLISH_PORT)
+    .addOption(new Option("-l, --loglevel <level>", "what to log").choices(logLevels).default("warn"))
     .addOption(
-      new Option("-l, --loglevel <level>", "what to log on stderr").choices(logLevels).default("warn"),
+      new Option("--log-format <format>", "how to log on stderr").choices(logFormats).default("json"),
     )
+    .option("--log-file <path>", "a file to log to as well, as JSON; may be given again", logFileOption)
     .version(version)
     .action((modules: string[], flags: Flags) => run(modules, flags, argv.slice(2)));
   await program.parseAsync(argv).catch(exitWithError);
@@ -86,7 +90,7 @@ async function serve(modules: string[], flags: Flags): Promise<void> {
   const { slots, drain, supervised } = flags;
   const name = supervised === undefined ? flags.name : supervised || undefined;
   const endpoint = endpointOf(flags);
-  const logger = loggerOf(flags);
+  const logger = await loggerOf(flags);
   const supervision = supervised === undefined ? undefined : new Supervision(logger);
   const dispatcher = Dispatcher.instance();
   await loadModules(modules, { dispatcher, enableTypeScript });
@@ -121,7 +125,7 @@ async function supervise(modules: string[], flags: Flags, args: readonly string[
   const naming = { name, isNumbered: flags.processes !== undefined };
   const longest = nameOf(naming, processes, Number.MAX_SAFE_INTEGER);
   if (longest !== undefined) nameOption("--name", longest);
-  const logger = loggerOf(flags);
+  const logger = await loggerOf(flags);
   const killMs = timerMs(drain + 2 * exitMs);
   const supervisor = new Supervisor({
     ...{ processes, isWatching: watch, killMs, logger, runtime: systemRuntime },
@@ -168,13 +172,21 @@ function endpointOf({ address, requestPort, publishPort }: Flags): string {
   return tcpEndpoint(address, portOption("--request-port", requestPort));
 }
 
-function loggerOf({ loglevel }: Flags): Logger {
-  return pino({ level: loglevel, name: "zerotask-node" }, pino.destination(2));
-}
-
 /** Both ways: a .ts file is CommonJS or ESM, by the "type" of the package.json above it. */
 async function enableTypeScript(): Promise<void> {
   const [commonJs, esm] = await Promise.all([import("tsx/cjs/api"), import("tsx/esm/api")]);
   commonJs.register();
   esm.register();
+}
+
+/** Everything is written at once: nothing is lost when the process ends. */
+async function loggerOf(flags: LogFlags): Promise<Logger> {
+  const json = (dest: string | number): DestinationStream =>
+    pino.destination({ dest, sync: true, append: true, mkdir: true });
+  // Few ask for it, and it takes its time to load.
+  const { build } = flags.logFormat === "pretty" ? await import("pino-pretty") : { build: undefined };
+  const pretty = (destination: number): DestinationStream =>
+    build?.({ destination, sync: true, colorize: process.stderr.isTTY === true }) ?? json(destination);
+  const streams = logStreams(flags, json, pretty);
+  return pino({ level: flags.loglevel, name: "zerotask-node" }, pino.multistream(streams));
 }

@@ -1,6 +1,5 @@
 // The broker as a pure state machine: `handle(event, now)` returns what is to be done.
 import {
-  Announcement,
   BrokerMethod,
   type Entry,
   ErrorCode,
@@ -19,6 +18,7 @@ import {
 } from "zerotask-core";
 import { ClientCommands } from "./commands/client-commands.ts";
 import { type Command, type CommandHandler, ParamReader, Refusal } from "./commands/command.ts";
+import { EventCommands } from "./commands/event-commands.ts";
 import { FailedCommands } from "./commands/failed-commands.ts";
 import { LimitCommands } from "./commands/limit-commands.ts";
 import { NodeCommands } from "./commands/node-commands.ts";
@@ -47,9 +47,6 @@ interface RegisteredCommand {
   readonly handler: CommandHandler;
 }
 
-/** Subscribers that connected late, or lost a message, learn of this broker within this time. */
-const helloMs = 5_000;
-
 /** How much the broker holds, for tests and monitoring. */
 export interface BrokerCounts {
   /** Tasks in memory, settled calls that may have to be answered again among them. */
@@ -73,8 +70,6 @@ export class BrokerState {
   readonly #limitCommands: LimitCommands;
   readonly #commands = new Map<string, RegisteredCommand>();
   #nextSweep = 0;
-  #nextHello = 0;
-  #hellos = 0;
   #wakeAt = Number.POSITIVE_INFINITY;
 
   constructor(config: BrokerConfig) {
@@ -91,6 +86,7 @@ export class BrokerState {
       new ScheduleCommands(this.#parts),
       new FailedCommands(this.#parts),
       this.#limitCommands,
+      new EventCommands(this.#parts),
     ];
     for (const commands of tables) {
       for (const [method, names, handler] of commands.table()) this.#commands.set(method, { names, handler });
@@ -158,6 +154,9 @@ export class BrokerState {
         this.#parts.submissions.drain();
         this.#parts.scheduler.drain();
         this.#parts.schedules.drain();
+        break;
+      case "subscribed":
+        this.#parts.events.hello();
         break;
       case "tick":
         this.#wakeAt = Number.POSITIVE_INFINITY;
@@ -341,9 +340,7 @@ export class BrokerState {
       }
     }
     for (const storage of this.#parts.storages) this.#expire(storage);
-    if (this.#nextHello > now) return;
-    this.#nextHello = now + helloMs;
-    this.#parts.turn.announce(Announcement.Hello, { epoch: this.#config.epoch, seq: ++this.#hellos });
+    this.#parts.events.look();
   }
 
   #expire(storage: Storage): void {

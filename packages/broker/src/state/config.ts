@@ -1,8 +1,9 @@
 // What the state machine is told once: bounds and times, and where ids come from.
 import type { MessageLimits, MethodDescription, Params } from "zerotask-core";
+import type { EventBounds } from "./events/events.ts";
 import type { LoadBounds } from "./load.ts";
 
-export interface BrokerConfig extends LoadBounds {
+export interface BrokerConfig extends LoadBounds, EventBounds {
   /** Names this run of the broker. */
   readonly epoch: string;
   readonly version: string;
@@ -42,6 +43,8 @@ export interface BrokerConfig extends LoadBounds {
   readonly hasDisk: boolean;
   /** Where its announcements are published, told to clients. */
   readonly announce: () => string;
+  /** Whether anybody listens to the events of this method: else no events are made of how calls go. Asked often. */
+  readonly isHeard: (method: string) => boolean;
   /** The `broker.*` tasks that the broker itself serves now. */
   readonly brokerTasks: () => readonly MethodDescription[];
   /** How many schedules there may be. */

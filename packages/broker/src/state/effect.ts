@@ -1,5 +1,7 @@
 // What comes out of the broker's state machine, for the shell to perform in order.
 import type { Message, Shape } from "zerotask-core";
+import type { EventBody, LogBody } from "./events/events.ts";
+import type { Entry } from "./events/journal.ts";
 import type { StoreQuery } from "./storage/storage.ts";
 import type { Durability, StoreChange } from "./storage/stored-task.ts";
 
@@ -18,6 +20,10 @@ export type Effect =
       readonly method: string;
       readonly params: { readonly [name: string]: unknown };
     }
+  /** Announce an event, as far as somebody listens to its task, its method or all. */
+  | { readonly type: "happened"; readonly entry: Entry<EventBody> }
+  /** Announce a line that was logged, if somebody listens to its task's. */
+  | { readonly type: "logged"; readonly entry: Entry<LogBody> }
   /** Make these changes in the store of this level, after all earlier ones. What depends on them waits for `persisted`. */
   | {
       readonly type: "persist";

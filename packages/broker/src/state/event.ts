@@ -38,6 +38,8 @@ export type BrokerEvent =
     }
   /** A store failed: what was not `persisted` is not stored, and nothing more will be. */
   | { readonly type: "store-failed"; readonly level: Durability; readonly reason: string }
+  /** Somebody subscribed to announcements, and may have missed some. */
+  | { readonly type: "subscribed" }
   /** The broker is about to stop: take nothing more. */
   | { readonly type: "drain" }
   /** Time went by; what is due may be done. */

@@ -5,6 +5,8 @@ import { Batches } from "./admission/batches.ts";
 import { SharedRuns } from "./admission/shared-runs.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Due } from "./due.ts";
+import { Events } from "./events/events.ts";
+import { Statuses } from "./events/statuses.ts";
 import { Load } from "./load.ts";
 import { Emptiness } from "./order/emptiness.ts";
 import { MethodTable } from "./order/method-table.ts";
@@ -36,6 +38,8 @@ export interface BrokerParts {
   readonly tasks: TaskTable;
   readonly storages: Storages;
   readonly load: Load;
+  readonly events: Events;
+  readonly statuses: Statuses;
   readonly waiters: Waiters;
   readonly methods: MethodTable;
   readonly patience: Patience;
@@ -62,6 +66,8 @@ export function assemble(config: BrokerConfig): BrokerParts {
   const sessions = new Sessions(turn, config.newId, config.newToken);
   const storages = new Storages(turn, config.hasDisk);
   const load = new Load(config);
+  const events = new Events(turn, config);
+  const statuses = new Statuses(events, config.isHeard);
   const waiters = new Waiters(deadlines, config.maxWaiters);
   const { wall } = config;
   const { local } = sessions;
@@ -75,6 +81,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
     onTaken: (lane) => backlog.refill(lane),
     onServed: (method) => backlog.refillAll(method),
     onPicked: (task) => admission.admit(task),
+    setStatus: (task, status) => statuses.set(task, status),
   });
   const backlog = new Backlog(turn, storages, {
     isServed: (method) => scheduler.isServed(method),
@@ -86,7 +93,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
       scheduler.release(lane.method);
     },
   });
-  const shared = new SharedRuns(turn, tasks, scheduler, () => life.nextNumber());
+  const shared = new SharedRuns(turn, tasks, scheduler, statuses, () => life.nextNumber());
   const admission: Admission = new Admission(turn, shared, config.instanceOf, {
     enqueue: (task) => life.enqueue(task),
     takeOut: (task) => scheduler.takeOut(task),
@@ -97,7 +104,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
     onParked: (task) => patience.begin(task),
   });
   const base = { config, wall, turn, deadlines, sessions, tasks, storages, load, waiters, methods, patience };
-  const more = { ...base, scheduler, backlog, admission };
+  const more = { ...base, events, statuses, scheduler, backlog, admission };
   const settlement: Settlement = new Settlement({
     ...more,
     retention: config,

@@ -21,6 +21,12 @@ export class Deque<T> {
     return this.#ring[this.#head];
   }
 
+  /** The item at this place, counted from the first. */
+  at(index: number): T | undefined {
+    if (index < 0 || index >= this.#size) return undefined;
+    return this.#ring[(this.#head + index) & (this.#ring.length - 1)];
+  }
+
   /** The item that was pushed last. */
   last(): T | undefined {
     return this.#size === 0 ? undefined : this.#ring[(this.#head + this.#size - 1) & (this.#ring.length - 1)];

@@ -15,6 +15,8 @@ export const BrokerMethod = {
   ClientTaskStart: "zerotask.broker.client_task_start",
   ClientTaskReload: "zerotask.broker.client_task_reload",
   ClientTaskPosition: "zerotask.broker.client_task_position",
+  ClientEvents: "zerotask.broker.client_events",
+  ClientTaskLogs: "zerotask.broker.client_task_logs",
   FailedList: "zerotask.broker.failed_list",
   FailedRetry: "zerotask.broker.failed_retry",
   FailedRetryAll: "zerotask.broker.failed_retry_all",
@@ -62,7 +64,11 @@ export const Announcement = {
   TaskReady: "zerotask.node.task_ready",
   TaskResultReady: "zerotask.client.task_result_ready",
   Hello: "zerotask.broker.hello",
+  /** One event, told three times: to those who want it of a task, of a method, or all of them. */
   TaskEvent: "zerotask.task.event",
+  MethodEvent: "zerotask.method.event",
+  BrokerEvent: "zerotask.broker.event",
+  TaskLog: "zerotask.task.log",
 } as const;
 
 /** The protocol version that sessions introduce themselves with. */

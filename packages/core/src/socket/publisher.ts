@@ -2,18 +2,31 @@
 import { XPublisher } from "zeromq";
 import { bindSocket } from "./bind.ts";
 import { heartbeat } from "./heartbeat.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 const maxSubscriptions = 10_000;
+
+export interface PublishHandlers {
+  /** Somebody subscribed, or the last one left: at most once in a tick. */
+  onSubscriptions?(): void;
+}
 
 /** Sends announcements, one frame each. */
 export class PublishSocket {
   readonly #socket = new XPublisher({ linger: 0, ...heartbeat });
-  /** Prefixes that somebody subscribed to. */
-  readonly #subscriptions = new Set<string>();
+  readonly #handlers: PublishHandlers;
+  readonly #subscriptions = new Subscriptions(maxSubscriptions);
+  #telling: NodeJS.Immediate | undefined;
   #queue: string[] = [];
   #immediate: NodeJS.Immediate | undefined;
   #flushing: Promise<void> | undefined;
   #receiving: Promise<void> = Promise.resolve();
+
+  constructor(handlers: PublishHandlers = {}) {
+    this.#handlers = handlers;
+    // Also a second subscriber to a prefix is heard of: it wants to know what it has missed.
+    this.#socket.verbosity = "allSubs";
+  }
 
   /** Binds, and returns the endpoint. */
   async bind(address: string, port: number): Promise<string> {
@@ -24,10 +37,7 @@ export class PublishSocket {
 
   /** Whether anybody subscribed to a prefix of `text`, or to something that begins with `text`. */
   hasListeners(text: string): boolean {
-    for (const prefix of this.#subscriptions) {
-      if (text.startsWith(prefix) || prefix.startsWith(text)) return true;
-    }
-    return false;
+    return this.#subscriptions.hears(text);
   }
 
   publish(text: string): void {
@@ -43,6 +53,7 @@ export class PublishSocket {
     await this.#flushing;
     await this.#flush();
     clearImmediate(this.#immediate);
+    clearImmediate(this.#telling);
     this.#socket.close();
     await this.#receiving;
   }
@@ -66,7 +77,7 @@ export class PublishSocket {
     }
   }
 
-  /** An XPUB receives `1` + prefix when the first subscriber of a prefix comes, `0` + prefix when the last leaves. */
+  /** An XPUB receives `1` + prefix for each subscriber of a prefix that comes, `0` + prefix when the last leaves. */
   async #receive(): Promise<void> {
     while (!this.#socket.closed) {
       let frame: Buffer | undefined;
@@ -76,10 +87,12 @@ export class PublishSocket {
         return;
       }
       const prefix = frame?.subarray(1).toString("utf8") ?? "";
-      // Bytes from anybody must not fill the memory: over the bound somebody listens to everything.
-      if (frame?.[0] === 1)
-        this.#subscriptions.add(this.#subscriptions.size < maxSubscriptions ? prefix : "");
+      if (frame?.[0] === 1) this.#subscriptions.add(prefix);
       else if (frame?.[0] === 0) this.#subscriptions.delete(prefix);
+      this.#telling ??= setImmediate(() => {
+        this.#telling = undefined;
+        if (!this.#socket.closed) this.#handlers.onSubscriptions?.();
+      });
     }
   }
 }

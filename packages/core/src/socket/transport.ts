@@ -1,5 +1,5 @@
 // The seam under the broker's shell: the two sockets that it binds, whatever carries them.
-import { PublishSocket } from "./publisher.ts";
+import { type PublishHandlers, PublishSocket } from "./publisher.ts";
 import { type RouterHandlers, RouterSocket, type RouterSocketOptions, type Shape } from "./router.ts";
 
 /** Where requests come in. Peers are named by what only says which connection they are on. */
@@ -25,10 +25,10 @@ export interface AnnouncementSocket {
 
 export interface Transport {
   requests(options: RouterSocketOptions, handlers: RouterHandlers): RequestSocket;
-  announcements(): AnnouncementSocket;
+  announcements(handlers?: PublishHandlers): AnnouncementSocket;
 }
 
 export const zeromqTransport: Transport = {
   requests: (options, handlers) => new RouterSocket(options, handlers),
-  announcements: () => new PublishSocket(),
+  announcements: (handlers) => new PublishSocket(handlers),
 };

@@ -1,5 +1,6 @@
 // Tasks with equal params that wait or run at the same time are one run, whose outcome all of them get.
 import { canonicalJson, TaskStatus } from "zerotask-core";
+import type { Statuses } from "../events/statuses.ts";
 import { isBefore } from "../order/order.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import { nobody } from "../peers/addressee.ts";
@@ -18,12 +19,20 @@ export class SharedRuns {
   readonly #tasks: TaskTable;
   readonly #scheduler: Scheduler;
   readonly #nextNumber: () => number;
+  readonly #statuses: Statuses;
   readonly #open = new Map<string, Task>();
 
-  constructor(turn: Turn, tasks: TaskTable, scheduler: Scheduler, nextNumber: () => number) {
+  constructor(
+    turn: Turn,
+    tasks: TaskTable,
+    scheduler: Scheduler,
+    statuses: Statuses,
+    nextNumber: () => number,
+  ) {
     this.#turn = turn;
     this.#tasks = tasks;
     this.#scheduler = scheduler;
+    this.#statuses = statuses;
     this.#nextNumber = nextNumber;
   }
 
@@ -43,6 +52,7 @@ export class SharedRuns {
       this.#scheduler.enqueue(run);
       return;
     }
+    this.#statuses.tellAs(task, run.status);
     if (!run.inQueue || !isBefore(task, run)) return;
     // Who joins is in a hurry: so is the run.
     this.#scheduler.takeOut(run);

@@ -7,7 +7,6 @@ import {
   type Outcome,
   type Params,
   type RequestId,
-  respond,
 } from "zerotask-core";
 import type { Addressee } from "../peers/addressee.ts";
 import type { Session } from "../peers/sessions.ts";
@@ -38,18 +37,6 @@ export class Refusal extends Error {
     super(message);
     this.error = { error: errorObject(code, message, data) };
   }
-}
-
-/** Delivers the response of a command whose answer comes later; there may be a further one to wait for. */
-export function reply({ addressee, requestId }: Command, answer: () => CommandResult): void {
-  let outcome: CommandResult;
-  try {
-    outcome = answer();
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    outcome = error.error;
-  }
-  if (outcome !== undefined) addressee.deliver(respond(requestId, outcome));
 }
 
 /** Reads params that came by position or by name. A wrong type is refused with what was expected and what came. */

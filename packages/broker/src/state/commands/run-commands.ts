@@ -22,8 +22,8 @@ import type { TaskLife } from "../tasks/task-life.ts";
 import { viewOfHeld } from "../tasks/task-record.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
 import type { Turn } from "../turn.ts";
-import { type Command, type CommandHandler, type ParamReader, Refusal, reply } from "./command.ts";
-import { visible } from "./visibility.ts";
+import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
+import { reply, TaskViews } from "./task-views.ts";
 
 export interface RunCommandParts {
   readonly turn: Turn;
@@ -49,9 +49,11 @@ interface Treatment {
 
 export class RunCommands {
   readonly #parts: RunCommandParts;
+  readonly #views: TaskViews;
 
   constructor(parts: RunCommandParts) {
     this.#parts = parts;
+    this.#views = new TaskViews(parts);
   }
 
   /** Each command with the names of its params, in order. */
@@ -211,7 +213,7 @@ export class RunCommands {
 
   #treatHeld(command: Command, task: Task, treatment: Treatment): void {
     reply(command, () => {
-      visible(viewOfHeld(task), this.#parts.tasks, command.session);
+      this.#views.visible(viewOfHeld(task), command.session);
       treatment.held(task);
       return undefined;
     });

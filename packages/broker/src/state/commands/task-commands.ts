@@ -1,31 +1,21 @@
 // What anybody asks of a task by its id, wherever the task is kept.
-import { BrokerMethod, ErrorCode, type Outcome, type TaskStatus } from "zerotask-core";
+import { BrokerMethod, ErrorCode, type TaskStatus } from "zerotask-core";
 import type { Positions } from "../order/positions.ts";
 import { clientOf } from "../peers/introduction.ts";
 import type { Sessions } from "../peers/sessions.ts";
 import type { Storages } from "../storage/storages.ts";
 import { unknownTask } from "../tasks/submissions.ts";
-import type { Task } from "../tasks/task.ts";
-import type { TaskLife } from "../tasks/task-life.ts";
-import { type TaskView, viewOfHeld, viewOfStored } from "../tasks/task-record.ts";
+import type { TaskView } from "../tasks/task-record.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
 import { settledMessage, type Waiters } from "../tasks/waiters.ts";
 import type { Turn } from "../turn.ts";
-import {
-  type Command,
-  type CommandHandler,
-  type ParamReader,
-  Refusal,
-  readTaskId,
-  reply,
-} from "./command.ts";
-import { visible } from "./visibility.ts";
+import { type Command, type CommandHandler, type ParamReader, Refusal, readTaskId } from "./command.ts";
+import { reply, TaskViews } from "./task-views.ts";
 
 export interface TaskCommandParts {
   readonly turn: Turn;
   readonly sessions: Sessions;
   readonly tasks: TaskTable;
-  readonly life: TaskLife;
   readonly storages: Storages;
   readonly waiters: Waiters;
   readonly positions: Positions;
@@ -36,9 +26,11 @@ const strangerWaitMs = 60_000;
 
 export class TaskCommands {
   readonly #parts: TaskCommandParts;
+  readonly #views: TaskViews;
 
   constructor(parts: TaskCommandParts) {
     this.#parts = parts;
+    this.#views = new TaskViews(parts);
   }
 
   /** Each command with the names of its params, in order. */
@@ -53,12 +45,12 @@ export class TaskCommands {
   }
 
   #status(command: Command, read: ParamReader): undefined {
-    return this.#view(command, this.#ids(command, read), ({ status }) => ({ result: status }));
+    return this.#views.view(command, this.#ids(command, read), ({ status }) => ({ result: status }));
   }
 
   #result(command: Command, read: ParamReader): undefined {
     const client = clientOf(command, read, this.#parts);
-    return this.#view(command, this.#ids(command, read), ({ id, ownerId, level, status, outcome }) => {
+    return this.#views.view(command, this.#ids(command, read), ({ id, ownerId, level, status, outcome }) => {
       if (outcome === undefined) throw notComplete(status);
       // Somebody else's task can be looked at by its id; only its owner takes the result away.
       if (ownerId === client.id && level !== undefined) {
@@ -76,7 +68,7 @@ export class TaskCommands {
     const isStranger = session === undefined;
     const asked = read.has("timeout_ms") ? turn.now + read.count("timeout_ms") : undefined;
     const until = isStranger ? Math.min(asked ?? Number.POSITIVE_INFINITY, turn.now + strangerWaitMs) : asked;
-    return this.#view(command, [id], ({ level, status, outcome }) => {
+    return this.#views.view(command, [id], ({ level, status, outcome }) => {
       if (outcome !== undefined) return { result: settledMessage({ id, status, outcome }) };
       if (until !== undefined && until <= turn.now) throw notComplete(status);
       waiters.add({ taskId: id, level, addressee, requestId }, until, isStranger);
@@ -85,12 +77,12 @@ export class TaskCommands {
   }
 
   #get(command: Command, read: ParamReader): undefined {
-    return this.#view(command, [read.string("task_id")], (view) => ({ result: describeTask(view) }));
+    return this.#views.view(command, [read.string("task_id")], (view) => ({ result: describeTask(view) }));
   }
 
   #position(command: Command, read: ParamReader): undefined {
     const id = read.string("task_id");
-    return this.#view(command, [id], () => {
+    return this.#views.view(command, [id], () => {
       const { positions, storages, tasks } = this.#parts;
       const held = tasks.get(id);
       if (held !== undefined) return positions.ofHeld(held);
@@ -101,63 +93,6 @@ export class TaskCommands {
       });
       return undefined;
     });
-  }
-
-  /**
-   * Answers from what is known of a task: at once, when what was changed of it last is stored, or when a store
-   * has answered. The first id that there is counts.
-   */
-  #view(
-    command: Command,
-    ids: readonly string[],
-    answer: (view: TaskView) => Outcome | undefined,
-  ): undefined {
-    const { storages, tasks } = this.#parts;
-    const [id, ...others] = ids;
-    if (id === undefined) throw unknownTask("");
-    const held = tasks.get(id);
-    if (held !== undefined) {
-      this.#viewHeld(command, held, answer);
-      return undefined;
-    }
-    storages.find(id, (stored, level, failure) => {
-      // It may have been claimed meanwhile.
-      if (tasks.get(id) !== undefined) this.#view(command, [id], answer);
-      else if (stored !== undefined) reply(command, () => answer(viewOfStored(stored, level)));
-      else if (failure !== undefined) reply(command, () => ({ error: failure }));
-      else if (others.length > 0) this.#view(command, others, answer);
-      else {
-        reply(command, () => {
-          throw unknownTask(id);
-        });
-      }
-    });
-    return undefined;
-  }
-
-  #viewHeld(command: Command, held: Task, answer: (view: TaskView) => Outcome | undefined): void {
-    const tell = (): Outcome | undefined =>
-      answer(visible(viewOfHeld(held), this.#parts.tasks, command.session));
-    if (held.level === undefined) {
-      reply(command, tell);
-      return;
-    }
-    this.#whenStored(command, held.id, () => {
-      const isStillHeld = this.#parts.tasks.submitted(held.id) === held;
-      if (isStillHeld || held.settled !== undefined) return tell();
-      // It was left to the store, or it was there before under this id.
-      return this.#view(command, [held.id], answer);
-    });
-  }
-
-  #whenStored(command: Command, id: string, answer: () => Outcome | undefined): void {
-    const level = this.#parts.tasks.submitted(id)?.level;
-    if (level === undefined) reply(command, answer);
-    else {
-      this.#parts.storages.for(level).whenStored((failure) => {
-        reply(command, failure === undefined ? answer : () => ({ error: failure }));
-      });
-    }
   }
 
   /** What a client may mean by a task id: its own or the full one. */

@@ -18,6 +18,8 @@ export interface SchedulerHandlers {
   onTaken(lane: Lane): void;
   /** Somebody came who serves the method. */
   onServed(method: MethodQueue): void;
+  /** The task has this status from now on. */
+  setStatus(task: Task, status: TaskStatus): void;
   /** A task was picked. @returns whether it can begin, or else it was put elsewhere */
   onPicked(task: Task): boolean;
 }
@@ -65,7 +67,7 @@ export class Scheduler {
   /** Lets a task that a node gave back, or was lost with, go on at its old place. */
   putBack(task: Task): void {
     this.unassign(task);
-    task.status = TaskStatus.Queued;
+    this.#handlers.setStatus(task, TaskStatus.Queued);
     this.#add(task);
     this.offerRoomTo(task.method);
   }
@@ -83,7 +85,7 @@ export class Scheduler {
     lane.gate.start(this.#turn.now);
     method.lastServed = lane;
     this.#hand(task, node, task.attempt + 1);
-    task.status = TaskStatus.Assigned;
+    this.#handlers.setStatus(task, TaskStatus.Assigned);
   }
 
   /** The node has this task already, from an earlier run of the broker. */
@@ -92,7 +94,7 @@ export class Scheduler {
     task.method.gate.adopt();
     task.lane.gate.adopt();
     this.#hand(task, node, attempt);
-    task.status = TaskStatus.Running;
+    this.#handlers.setStatus(task, TaskStatus.Running);
   }
 
   /** A task that waits was settled. */

@@ -1,5 +1,6 @@
 // Puts settled tasks back: they are QUEUED once more, under the ids that they had.
-import type { ErrorObject } from "zerotask-core";
+import { type ErrorObject, TaskStatus } from "zerotask-core";
+import type { Events } from "../events/events.ts";
 import type { Load } from "../load.ts";
 import type { MethodTable } from "../order/method-table.ts";
 import { rankOf } from "../order/order.ts";
@@ -14,6 +15,7 @@ export interface RevivalParts {
   readonly sessions: Sessions;
   readonly storages: Storages;
   readonly backlog: Backlog;
+  readonly events: Events;
   readonly load: Load;
   readonly methods: MethodTable;
 }
@@ -41,7 +43,7 @@ export class Revival {
    * @throws Refusal when there is no room for it
    */
   revive(task: StoredTask, level: Durability, then: Revived, params?: string): void {
-    const { backlog, load, methods, sessions, storages, turn } = this.#parts;
+    const { backlog, events, load, methods, sessions, storages, turn } = this.#parts;
     const { id, ownerId, method, group, priority } = task;
     const others = this.#reviving.get(id);
     if (others !== undefined) {
@@ -62,8 +64,10 @@ export class Revival {
     storage.whenStored((failure) => {
       this.#reviving.delete(id);
       const isRevived = failure === undefined && storage.hasRevived(id);
-      if (isRevived) backlog.leave(methods.lane(method, group), level, rank, undefined);
-      else load.remove(owner, level, bytes);
+      if (isRevived) {
+        backlog.leave(methods.lane(method, group), level, rank, undefined);
+        events.addStatus({ id, method }, { status: TaskStatus.Queued, attempt: task.attempt });
+      } else load.remove(owner, level, bytes);
       for (const tell of told) tell(isRevived, failure);
     });
   }

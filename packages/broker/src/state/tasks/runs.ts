@@ -9,6 +9,7 @@ import {
   Push,
   TaskStatus,
 } from "zerotask-core";
+import type { Statuses } from "../events/statuses.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import { runTimeoutOf } from "../order/timing.ts";
 import type { Storages } from "../storage/storages.ts";
@@ -36,6 +37,7 @@ export interface RunParts {
   readonly life: TaskLife;
   readonly stops: Stops;
   readonly locals: () => Locals;
+  readonly statuses: Statuses;
   readonly bounds: RunBounds;
 }
 
@@ -51,7 +53,7 @@ export class Runs {
 
   /** A node says that the task has been running for a while. */
   start(task: Task): void {
-    task.status = TaskStatus.Running;
+    this.#parts.statuses.set(task, TaskStatus.Running);
   }
 
   /** A run ended. It may not have been the last. */

@@ -1,5 +1,6 @@
 // How tasks end: one outcome each, told to everybody who asked for it once it is stored.
 import { Announcement, notification, type Outcome, Push, respond, TaskStatus } from "zerotask-core";
+import type { Statuses } from "../events/statuses.ts";
 import type { Load } from "../load.ts";
 import type { MethodTable } from "../order/method-table.ts";
 import type { Patience } from "../order/patience.ts";
@@ -35,6 +36,7 @@ export interface SettlementParts {
   readonly load: Load;
   readonly methods: MethodTable;
   readonly patience: Patience;
+  readonly statuses: Statuses;
   readonly retention: RetentionBounds;
   readonly handlers: SettlementHandlers;
 }
@@ -58,8 +60,19 @@ export class Settlement {
   /** Records the one outcome that a task has, and tells everybody who asked for it, once that is stored. */
   settle(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
     if (task.settled !== undefined) return;
-    const { backlog, handlers, load, methods, patience, scheduler, sessions, storages, tasks, turn } =
-      this.#parts;
+    const {
+      backlog,
+      handlers,
+      load,
+      methods,
+      patience,
+      scheduler,
+      sessions,
+      statuses,
+      storages,
+      tasks,
+      turn,
+    } = this.#parts;
     scheduler.drop(task);
     scheduler.unassign(task);
     patience.disarm(task);
@@ -82,6 +95,7 @@ export class Settlement {
     if (task.level === undefined) {
       task.params = undefined;
       task.caller?.calls.delete(task);
+      statuses.tellOutcome(task, outcome);
       this.answer(task);
       if (task.caller === undefined || task.caller.isGone) tasks.remove(task);
       methods.releaseLane(task.lane);
@@ -96,8 +110,9 @@ export class Settlement {
       backlog.release(task.bytes);
       methods.releaseLane(task.lane);
       scheduler.release(task.method);
-      if (failure === undefined)
-        this.#tell(task.ownerId, task.options.notify, { id: task.id, status, outcome });
+      if (failure !== undefined) return;
+      statuses.tellOutcome(task, outcome);
+      this.#tell(task.ownerId, task.options.notify, { id: task.id, status, outcome });
     });
   }
 

@@ -1,6 +1,7 @@
 // Where a task is that does not run: being stored, waiting in memory, or left to its store.
 import { ErrorCode, type ErrorObject, errorObject, isSettled, TaskStatus } from "zerotask-core";
 import type { Admission } from "../admission/admission.ts";
+import type { Statuses } from "../events/statuses.ts";
 import type { Load } from "../load.ts";
 import type { Lane } from "../order/lane.ts";
 import type { MethodTable } from "../order/method-table.ts";
@@ -32,6 +33,7 @@ export interface LifeParts {
   readonly load: Load;
   readonly settlement: Settlement;
   readonly admission: Admission;
+  readonly statuses: Statuses;
   /** Made after this. */
   readonly runs: () => Runs;
   readonly locals: () => Locals;
@@ -96,7 +98,10 @@ export class TaskLife {
       if (known !== undefined || failure !== undefined) {
         load.remove(owner, task.level, task.bytes);
         this.letGo(record);
-      } else if (isClaimed) this.enqueue(record);
+        return;
+      }
+      this.#parts.statuses.tell(record);
+      if (isClaimed) this.enqueue(record);
       else this.#leave(record);
     });
     return record;
@@ -164,8 +169,8 @@ export class TaskLife {
 
   /** Lets a task that is due wait for a node, as far as nothing else comes before it. */
   enqueue(task: Task): void {
-    const { admission, patience, scheduler } = this.#parts;
-    task.status = TaskStatus.Queued;
+    const { admission, patience, scheduler, statuses } = this.#parts;
+    statuses.set(task, TaskStatus.Queued);
     if (task.pin !== undefined) this.#parts.locals().place(task, task.pin);
     else if (patience.waitedTooLong(task) === "expired") this.#expire(task);
     else if (admission.admit(task)) scheduler.enqueue(task);
@@ -314,10 +319,10 @@ export class TaskLife {
 
   /** Lets a task wait until it is due, and then for a node. */
   #place(task: Task): void {
-    const { patience, turn } = this.#parts;
+    const { patience, statuses, turn } = this.#parts;
     if (task.dueAt <= turn.now || patience.hasExpired(task)) this.enqueue(task);
     else {
-      task.status = TaskStatus.Scheduled;
+      statuses.set(task, TaskStatus.Scheduled);
       patience.delay(task);
     }
   }
@@ -329,7 +334,7 @@ export class TaskLife {
   /** Gives a task back to its store, from where it will be claimed again. */
   #putAway(task: Task, status: TaskStatus): void {
     if (task.level === undefined) return;
-    task.status = status;
+    this.#parts.statuses.set(task, status);
     const move = ++task.moves;
     task.isArriving = true;
     this.#parts.patience.disarm(task);

@@ -102,6 +102,7 @@ export function restored(stored: StoredTask, level: Durability, lane: Lane, sequ
     sequence,
   );
   task.status = TaskStatus.Scheduled;
+  task.toldStatus = stored.status;
   task.attempt = stored.attempt;
   task.losses = stored.losses;
   task.failures = stored.failures;

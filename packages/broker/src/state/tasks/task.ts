@@ -69,6 +69,8 @@ export class Task {
   params: Params | undefined;
   options: WireOptions;
   status: TaskStatus = TaskStatus.Queued;
+  /** The status that its last event told, if that is known. */
+  toldStatus: TaskStatus | undefined = undefined;
   /** Number of the current or last assignment; 0 before the first. */
   attempt = 0;
   /** How many nodes were lost with it, and how many of its runs failed. */
