@@ -12,6 +12,7 @@ export default defineConfig({
       "zerotask-broker": source("broker"),
       "zerotask-node": source("node"),
       "zerotask-client": source("client"),
+      "zerotask-testing": source("testing"),
     },
   },
   test: {

@@ -3,10 +3,10 @@ import { Broker } from "zerotask-broker";
 import { AsyncClient, Client } from "zerotask-client";
 import { Dispatcher } from "zerotask-core";
 import { Node } from "zerotask-node";
+import { Network } from "../../packages/testing/src/network.ts";
 import { Disk } from "./disk.ts";
 import { History } from "./history.ts";
 import { serve } from "./methods.ts";
-import { Network } from "./network.ts";
 import { stalledMs } from "./rules.ts";
 import { SimulatedProcess, Simulator } from "./simulator.ts";
 import { scheduleCount, Timetable } from "./timetable.ts";
@@ -62,7 +62,11 @@ export class World {
     this.#seed = seed;
     this.#simulator = new Simulator(seed);
     this.#history = new History(() => this.#simulator.now);
-    this.#network = new Network(this.#simulator, this.#history);
+    this.#network = new Network(this.#simulator, {
+      latency: () => this.#simulator.between(0.05, this.#simulator.chance(0.02) ? 300 : 5),
+      refusalMs: () => this.#simulator.between(1, 50),
+      observer: this.#history,
+    });
     this.#timetable = new Timetable(this.#simulator, (message) => this.#history.fail(message));
     this.#disk = new Disk(this.#simulator, {
       onChange: (change, before) => this.#history.onChange(change, before),

@@ -1,6 +1,6 @@
 // What once went wrong: two stores, late answers of a store, peers that leave meanwhile, numbers without bounds.
 import { describe, expect, it } from "vitest";
-import { retryDelay } from "../../packages/broker/src/state/tasks/retry.ts";
+import { retryDelay } from "../../packages/core/src/protocol/retry.ts";
 import { answer, call, type Machine, machine, send, sends } from "../support/broker-machine.ts";
 
 const command = (name: string, id: string, params: unknown): object =>

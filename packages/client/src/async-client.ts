@@ -1,5 +1,6 @@
 // `later.add(5, 6)`: submits tasks, and returns handles at once.
 import { OptionError, type Params } from "zerotask-core";
+import { handleHostOf } from "./handle-host.ts";
 import type { Management } from "./management.ts";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
@@ -44,8 +45,8 @@ class AsyncClientImplementation {
 }
 
 function view(shared: Shared, options: CallOptions): object {
-  const { session, tracker, feeds, management, close } = shared;
-  const host = { session, feeds, find: (id: string) => tracker.find(id) };
+  const { tracker, management, close } = shared;
+  const host = handleHostOf(shared);
   const track = tracker.submitter(options);
   const submit = (method: string, params: Params): TaskHandle => new TaskHandle(track(method, params), host);
   const controls = {

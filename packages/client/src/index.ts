@@ -43,6 +43,12 @@ export type {
   FailedTask,
 } from "./failed/failed.ts";
 export type { LimitChanges, LimitControls, LimitsOfMethod } from "./limits.ts";
+export {
+  LocalClient,
+  type LocalClientOptions,
+  type LocalLater,
+  type LocalLaterControls,
+} from "./local/local-client.ts";
 export type { Nesting } from "./nesting.ts";
 export type { CallOptions, ClientOptions } from "./options.ts";
 export type { Schedule } from "./schedules/schedule.ts";

@@ -11,6 +11,7 @@ import {
   listenSubscriber,
   milliseconds,
   OptionError,
+  positiveInteger,
   type Runtime,
   type SubmitOptions,
   silentLogger,
@@ -27,6 +28,8 @@ interface ConnectionOptions {
   readonly connectTimeoutMs?: number;
   /** How long `$close` waits for submitted tasks to be accepted. @default 1,000 */
   readonly closeTimeoutMs?: number;
+  /** How often it shows that it is there when it has nothing to say, and so learns whether the broker knows it. @default 5,000 */
+  readonly keepAliveMs?: number;
   /** Told when the connection comes and goes. @default silent */
   readonly logger?: Logger;
   /** Time, timers, chance and ids. @default the machine's */
@@ -55,6 +58,7 @@ export interface ResolvedClientOptions {
   readonly endpoint: string;
   readonly connectTimeoutMs: number;
   readonly closeTimeoutMs: number;
+  readonly keepAliveMs: number;
   readonly logger: Logger;
   readonly runtime: Runtime;
   readonly dial: Dial;
@@ -62,11 +66,12 @@ export interface ResolvedClientOptions {
   readonly call: CallOptions;
 }
 
-const callOptionNames = [...submitOptionNames, "whenBusy"];
+export const callOptionNames: readonly string[] = [...submitOptionNames, "whenBusy"];
 const optionNames = [
   "endpoint",
   "connectTimeoutMs",
   "closeTimeoutMs",
+  "keepAliveMs",
   "logger",
   "runtime",
   "dial",
@@ -84,11 +89,13 @@ export function resolveClientOptions(
     throw new OptionError("endpoint", "a string when options follow it", first);
   }
   knownOptions("client", options, optionNames);
-  const { endpoint, connectTimeoutMs, closeTimeoutMs, logger, runtime, dial, listen, ...call } = options;
+  const { endpoint, connectTimeoutMs, closeTimeoutMs, keepAliveMs, logger, runtime, dial, listen, ...call } =
+    options;
   return {
     endpoint: endpointOption("endpoint", endpoint ?? DEFAULT_ENDPOINT),
     connectTimeoutMs: milliseconds("connectTimeoutMs", connectTimeoutMs ?? 5_000),
     closeTimeoutMs: milliseconds("closeTimeoutMs", closeTimeoutMs ?? 1_000),
+    keepAliveMs: milliseconds("keepAliveMs", positiveInteger("keepAliveMs", keepAliveMs ?? 5_000)),
     logger: logger ?? silentLogger,
     runtime: runtime ?? systemRuntime,
     dial: dial ?? dialDealer,

@@ -72,8 +72,6 @@ export interface SessionHandlers {
 const ackCount = 500;
 const ackBytes = 1024 * 1024;
 const ackMs = 1_000;
-/** Even with nothing to say: a broker that forgot this session answers with an error, and so tells. */
-const keepAliveMs = 5_000;
 
 export class Session {
   readonly clientId: string;
@@ -237,7 +235,7 @@ export class Session {
     this.#patience?.cancel();
     this.#patience = undefined;
     this.#keepAlive?.cancel();
-    this.#keepAlive = every(this.runtime, keepAliveMs, () => this.#acknowledge());
+    this.#keepAlive = every(this.runtime, this.#options.keepAliveMs, () => this.#acknowledge());
     // All of it is sent again now.
     this.#cancelRetries();
     const unanswered = [...this.#pending];

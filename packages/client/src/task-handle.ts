@@ -1,19 +1,12 @@
 // A task that was submitted: known by its id from the start, looked at and waited for when wanted.
 import { milliseconds, type Params, type TaskStatus } from "zerotask-core";
-import type { Feeds, LogOptions } from "./events/feeds.ts";
+import type { LogOptions } from "./events/feeds.ts";
 import type { TaskEvent, TaskLogLine, TaskProgress } from "./events/task-event.ts";
-import type { Durability, Session } from "./session.ts";
-import { reloadTask, type StopOptions, type StopOutcome, startTask, stopTask } from "./tasks/run-control.ts";
+import type { HandleHost } from "./handle-host.ts";
+import type { Durability } from "./session.ts";
+import type { StopOptions, StopOutcome } from "./tasks/run-control.ts";
 import type { Position, TrackedTask } from "./tasks/tracked-task.ts";
 import { withTimeout } from "./timeout.ts";
-
-/** What all handles of one client share. */
-export interface HandleHost {
-  readonly session: Session;
-  readonly feeds: Feeds;
-  /** A task by its id, whoever submitted it. */
-  find(id: string): TrackedTask;
-}
 
 /** `Args` are the params of its method. */
 export class TaskHandle<Result = unknown, Args extends Params = Params> {
@@ -63,7 +56,7 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
    */
   async wait(timeoutMs?: number): Promise<Result> {
     if (timeoutMs !== undefined) milliseconds("timeoutMs", timeoutMs);
-    const { runtime } = this.#host.session;
+    const { runtime } = this.#host;
     return withTimeout(this.#task.outcome() as Promise<Result>, timeoutMs, `task ${this.id}`, runtime);
   }
 
@@ -78,7 +71,7 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
    * long ago that is all. The loop throws what `accepted` rejects with, UnknownTaskError, or ClientClosedError.
    */
   events(): AsyncIterable<TaskEvent> {
-    return this.#host.feeds.eventsOf(this.#task);
+    return this.#host.eventsOf(this.#task);
   }
 
   /**
@@ -86,7 +79,7 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
    * settled, however it ended: the outcome is what `wait` tells.
    */
   progress(): AsyncIterable<TaskProgress> {
-    return this.#host.feeds.progressOf(this.#task);
+    return this.#host.progressOf(this.#task);
   }
 
   /**
@@ -95,7 +88,7 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
    * @throws OptionError
    */
   logs(options: LogOptions = {}): AsyncIterable<TaskLogLine> {
-    return this.#host.feeds.logsOf(this.#task, options);
+    return this.#host.logsOf(this.#task, options);
   }
 
   /** Calls one of the two when the task is settled, also if that is already so. */
@@ -112,13 +105,13 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
    */
   async stop(options: StopOptions = {}): Promise<StopOutcome> {
     await this.#task.accepted();
-    return stopTask(this.#host.session, this.id, options);
+    return this.#host.stop(this.id, options);
   }
 
   /** Starts a task that was stopped, on any node, under the same id. @throws UnknownTaskError also when it is not `STOPPED` */
   async start(): Promise<void> {
     await this.#task.accepted();
-    await startTask(this.#host.session, this.id);
+    await this.#host.start(this.id);
     this.#watchAgain();
   }
 
@@ -129,7 +122,7 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
    */
   async reload(params?: Args, options: StopOptions = {}): Promise<void> {
     await this.#task.accepted();
-    await reloadTask(this.#host.session, this.id, params, options);
+    await this.#host.reload(this.id, params, options);
     this.#watchAgain();
   }
 

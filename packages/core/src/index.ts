@@ -19,7 +19,8 @@ export * from "./protocol/messages.ts";
 export * from "./protocol/method-options.ts";
 export * from "./protocol/methods.ts";
 export { type MethodDescription, type OpenRpcDocument, openRpcDocument } from "./protocol/openrpc.ts";
-export { booleanOption } from "./protocol/option-table.ts";
+export { booleanOption, nameOption } from "./protocol/option-table.ts";
+export * from "./protocol/retry.ts";
 export * from "./protocol/schedules.ts";
 export * from "./protocol/task-options.ts";
 export { isSettled, TaskStatus } from "./protocol/task-status.ts";
@@ -39,13 +40,14 @@ export {
   zeromqTransport,
 } from "./socket/transport.ts";
 export type { Batch, BatchHandler, PerCall, Results } from "./task/batch-typing.ts";
+export { isAsyncIterable } from "./task/calling.ts";
 export type { TaskContext, TaskLog } from "./task/context.ts";
 export { current } from "./task/current.ts";
 export { Dispatcher, encodeResponse, type HandlerOptions } from "./task/dispatcher.ts";
 export type { Handler } from "./task/handler.ts";
 export { type Lifecycle, type LifecycleClass, lifecycle } from "./task/lifecycle.ts";
 export type { TaskOptions } from "./task/mark.ts";
-export { addModule, type LoadOptions, loadModules } from "./task/modules.ts";
+export { addModule, configureBy, type LoadOptions, loadModules } from "./task/modules.ts";
 export { currentScope, inScope, type Scope } from "./task/scope.ts";
 export { type Task, task } from "./task/task.ts";
 export type { BatchOptions, NameInstance, SingletonOptions, TraitOptions } from "./task/traits.ts";

@@ -24,7 +24,7 @@ export function nonNegativeInteger(option: string, value: number): number {
 }
 
 /** The longest time that a timer takes: about 24 days. */
-const maxTimerMs = 2 ** 31 - 1;
+export const maxTimerMs: number = 2 ** 31 - 1;
 
 /** A time for a timer, in milliseconds; 0 allowed. */
 export function milliseconds(option: string, value: number): number {

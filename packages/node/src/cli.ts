@@ -93,9 +93,9 @@ async function serve(modules: string[], flags: Flags): Promise<void> {
   const logger = await loggerOf(flags);
   const supervision = supervised === undefined ? undefined : new Supervision(logger);
   const dispatcher = Dispatcher.instance();
-  await loadModules(modules, { dispatcher, enableTypeScript });
-  if (modules.length === 0) addPlayground(dispatcher);
   const node = new Node({ slots, dispatcher, logger, drainMs: drain, ...(name !== undefined && { name }) });
+  await loadModules(modules, { dispatcher, enableTypeScript, setup: node });
+  if (modules.length === 0) addPlayground(dispatcher);
   if (node.methods.length === 0)
     throw new Error(`Expected modules with tasks, got none in ${modules.join(", ")}`);
   node.addBroker(endpoint);

@@ -18,4 +18,7 @@ export type { ExceptionInfo, ExceptionListener } from "./exceptions.ts";
 export type { StopOptions } from "./leaving.ts";
 export { Node } from "./node.ts";
 export type { NodeOptions } from "./options.ts";
+export type { BatchRun, Middleware, TaskRun } from "./pipeline/middleware.ts";
+export type { Resolver } from "./pipeline/resolvers.ts";
+export type { NodeSetup } from "./pipeline/setup.ts";
 export type { TaskContext } from "./run-context.ts";

@@ -1,10 +1,15 @@
 // The clients by which handlers call other tasks: one connection to each broker that tasks come from.
 import { type Client, NestedClients } from "zerotask-client";
-import type { Dial, Logger, Runtime } from "zerotask-core";
+import type { Dial, Listen, Logger, Runtime } from "zerotask-core";
 import type { Run } from "./run.ts";
 
 export interface NestedCallsOptions {
-  readonly options: { readonly runtime: Runtime; readonly dial: Dial; readonly logger: Logger };
+  readonly options: {
+    readonly runtime: Runtime;
+    readonly dial: Dial;
+    readonly listen: Listen;
+    readonly logger: Logger;
+  };
   /** Where the tasks of this link come from. */
   readonly endpoint: (link: number) => string;
   /** A run waits for its first call (+1), or for none any more (−1). */

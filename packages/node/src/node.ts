@@ -19,23 +19,28 @@ import { Leaving, type StopOptions } from "./leaving.ts";
 import { isLocalAttempt, LocalTasks } from "./local-tasks.ts";
 import { NestedCalls } from "./nested-calls.ts";
 import { type NodeOptions, type ResolvedNodeOptions, resolveNodeOptions } from "./options.ts";
+import type { Middleware } from "./pipeline/middleware.ts";
+import { Pipeline } from "./pipeline/pipeline.ts";
+import type { Resolver } from "./pipeline/resolvers.ts";
+import type { NodeSetup } from "./pipeline/setup.ts";
 import { Reports } from "./reports.ts";
 import { Run } from "./run.ts";
 import type { RunHost } from "./run-context.ts";
 import { type NodeEffect, type NodeEvent, NodeState } from "./state/node-state.ts";
 
 /** Runs tasks: serves the methods of its dispatcher to the brokers it is told of. */
-export class Node {
+export class Node implements NodeSetup {
   readonly #options: ResolvedNodeOptions;
   readonly #state: NodeState<Run>;
   readonly #links: BrokerLink[] = [];
   readonly #exceptions: Exceptions;
+  readonly #pipeline: Pipeline;
   readonly #executor: Executor;
   readonly #nested: NestedCalls;
   readonly #host: RunHost;
   readonly #events: NodeEvent<Run>[] = [];
   #isHandling = false;
-  #life: "new" | "started" | "stopped" = "new";
+  #life: "new" | "opening" | "started" | "stopped" = "new";
   #tick: Timer | undefined;
   readonly #leaving: Leaving;
   /** Called when the first broker has welcomed the node, or it was stopped before; or with why it can't start. */
@@ -47,11 +52,12 @@ export class Node {
   constructor(options: NodeOptions = {}) {
     this.#options = resolveNodeOptions(options);
     this.#state = new NodeState(this.#options);
-    const { dispatcher, logger, runtime, dial } = this.#options;
+    const { dispatcher, logger, runtime, dial, listen } = this.#options;
     this.#exceptions = new Exceptions(logger);
+    this.#pipeline = new Pipeline({ logger, runtime });
     this.#executor = new InlineExecutor(dispatcher, runtime);
     this.#nested = new NestedCalls({
-      options: { runtime, dial, logger },
+      options: { runtime, dial, listen, logger },
       endpoint: (link) => this.#links[link]?.endpoint ?? "",
       onWaiting: (run, change) => this.#handle({ type: "waiting", assignment: run, change }),
     });
@@ -59,9 +65,7 @@ export class Node {
       runtime,
       reports: new Reports(runtime, (link, method, params) => this.#links[link]?.report(method, params)),
       clientOf: (run) => this.#nested.clientOf(run),
-      resource: (name) => {
-        throw new Error(`Expected the name of something that is provided, got ${JSON.stringify(name)}`);
-      },
+      pipeline: this.#pipeline,
       onThrown: (run, error) => this.#exceptions.onThrown(run, error),
     };
     this.#leaving = new Leaving(
@@ -80,11 +84,20 @@ export class Node {
     );
   }
 
-  /**
-   * Calls `listener` with each exception of a handler: what it throws beside `TaskError`, `InvalidParamsError` and
-   * `RetryError`, and before anybody gave the task up.
-   * @returns what ends that
-   */
+  // What is set up here counts in this process: isolated workers do what `configure` of their modules does.
+
+  use(middleware: Middleware): () => void {
+    return this.#pipeline.use(middleware);
+  }
+
+  provide<T>(name: string, open: () => T | PromiseLike<T>, close?: (resource: T) => unknown): void {
+    this.#pipeline.provide(name, open, close);
+  }
+
+  resolve(scheme: string, resolver: Resolver): () => void {
+    return this.#pipeline.resolve(scheme, resolver);
+  }
+
   onException(listener: ExceptionListener): () => void {
     return this.#exceptions.listen(listener);
   }
@@ -153,8 +166,9 @@ export class Node {
   }
 
   /**
-   * Connects, and goes on connecting for as long as it takes. Resolves when the first broker has welcomed it.
-   * @throws Error when it has no broker, or was started before
+   * Opens what is provided and connects, and goes on connecting for as long as it takes. Resolves when the first broker
+   * has welcomed it.
+   * @throws Error when it has no broker, or was started before, or a resource can't be opened: then it is stopped
    * @throws NameTakenError when another node has been connected under its name for 3 s
    */
   async start(): Promise<void> {
@@ -162,6 +176,10 @@ export class Node {
     if (this.#links.length === 0)
       throw new Error("Expected a node with a broker, got none: call addBroker(endpoint)");
     this.#locals.check(this.#served());
+    this.#life = "opening";
+    const opening = this.#pipeline.open();
+    if (opening !== undefined) await this.#open(opening);
+    if (this.#life !== "opening") return;
     this.#life = "started";
     if (this.#options.captureConsole) this.#endCapture = captureConsole();
     const ready = new Promise<void>((resolve, reject) => {
@@ -185,6 +203,15 @@ export class Node {
     await this.#leaving.begin(options);
   }
 
+  async #open(opening: Promise<void>): Promise<void> {
+    try {
+      await opening;
+    } catch (error) {
+      this.#life = "stopped";
+      throw error;
+    }
+  }
+
   async #close(): Promise<void> {
     this.#life = "stopped";
     this.#tick?.cancel();
@@ -193,6 +220,7 @@ export class Node {
     this.#endCapture?.();
     this.#onReady?.();
     await Promise.all([this.#executor.close(), this.#nested.close()]);
+    await this.#pipeline.close();
     this.#options.logger.info({}, "node is stopped");
   }
 

@@ -5,7 +5,9 @@ import {
   Dispatcher,
   dialDealer,
   knownOptions,
+  type Listen,
   type Logger,
+  listenSubscriber,
   milliseconds,
   nonNegativeInteger,
   OptionError,
@@ -39,6 +41,8 @@ export interface NodeOptions {
   readonly runtime?: Runtime;
   /** What carries its connections. @default ZeroMQ */
   readonly dial?: Dial;
+  /** What carries the announcements that the clients of its handlers listen to. @default ZeroMQ */
+  readonly listen?: Listen;
 }
 
 export type ResolvedNodeOptions = Required<Omit<NodeOptions, "name">> & { readonly name: string | undefined };
@@ -54,7 +58,18 @@ export function nameOption(option: string, value: string): string {
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
   knownOptions("node", options, [
-    ...["name", "slots", "prefetch", "dispatcher", "drainMs", "captureConsole", "logger", "runtime", "dial"],
+    ...[
+      "name",
+      "slots",
+      "prefetch",
+      "dispatcher",
+      "drainMs",
+      "captureConsole",
+      "logger",
+      "runtime",
+      "dial",
+      "listen",
+    ],
   ]);
   const slots = positiveInteger("slots", options.slots ?? 100);
   return {
@@ -67,6 +82,7 @@ export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
     logger: options.logger ?? silentLogger,
     runtime: options.runtime ?? systemRuntime,
     dial: options.dial ?? dialDealer,
+    listen: options.listen ?? listenSubscriber,
   };
 }
 

@@ -2,6 +2,7 @@
 
 import type { Client } from "zerotask-client";
 import { type TaskContext as CoreContext, OptionError, type Runtime, type TaskLog } from "zerotask-core";
+import type { Pipeline } from "./pipeline/pipeline.ts";
 import type { Reports } from "./reports.ts";
 import type { Run } from "./run.ts";
 
@@ -17,10 +18,10 @@ export interface TaskContext<Methods = unknown> extends CoreContext {
 export interface RunHost {
   readonly runtime: Runtime;
   readonly reports: Reports;
+  /** What surrounds their handlers, and what is provided to them. */
+  readonly pipeline: Pipeline;
   /** The client of this run. */
   clientOf(run: Run): Client;
-  /** @throws Error when nothing is provided under this name */
-  resource(name: string): unknown;
   /** Is told of what a handler threw. */
   onThrown(run: Run, error: unknown): void;
 }
@@ -36,6 +37,8 @@ export class RunContext implements TaskContext {
   readonly trace: string;
   readonly deadline: number | undefined;
   readonly log: TaskLog;
+  /** As the handler gets them; known where anything surrounds it. */
+  params: readonly unknown[] = [];
   readonly #run: Run;
   readonly #host: RunHost;
   #controller: AbortController | undefined;
@@ -83,7 +86,7 @@ export class RunContext implements TaskContext {
   }
 
   resource<T>(name: string): T {
-    return this.#host.resource(name) as T;
+    return this.#host.pipeline.resource(name) as T;
   }
 
   abort(): void {

@@ -1,5 +1,5 @@
 // One run of a task: what was assigned, and what surrounds its handler.
-import type { Request, Scope, TaskContext } from "zerotask-core";
+import type { Handler, Request, Scope } from "zerotask-core";
 import { isLocalAttempt } from "./local-tasks.ts";
 import { RunContext, type RunHost } from "./run-context.ts";
 import type { Assignment } from "./state/node-state.ts";
@@ -26,9 +26,21 @@ export class Run implements Assignment, Scope {
     this.#until = timeoutMs === undefined ? undefined : host.runtime.now() + timeoutMs;
   }
 
-  context(): TaskContext {
+  context(): RunContext {
     this.#context ??= new RunContext(this, this.#host);
     return this.#context;
+  }
+
+  get invoke(): Scope["invoke"] {
+    return this.#host.pipeline.isActive ? this.#invoke : undefined;
+  }
+
+  get prepare(): Scope["prepare"] {
+    return this.#host.pipeline.hasResolvers ? this.#prepare : undefined;
+  }
+
+  get invokeMany(): Scope["invokeMany"] {
+    return this.#host.pipeline.hasMiddleware ? this.#invokeMany : undefined;
   }
 
   onThrown(error: unknown): void {
@@ -49,5 +61,19 @@ export class Run implements Assignment, Scope {
   /** Nothing more comes from its handler that could be told. */
   end(): void {
     this.#context?.end();
+  }
+
+  // Called as members of a scope, so that a run without anything around it costs no closures.
+
+  #invoke(handler: Handler, params: readonly unknown[]): unknown {
+    return this.#host.pipeline.invoke(this, handler, params);
+  }
+
+  #prepare(params: readonly unknown[]): readonly unknown[] | Promise<readonly unknown[]> {
+    return this.#host.pipeline.prepare(this, params);
+  }
+
+  #invokeMany(scopes: readonly Scope[], handler: Handler, calls: readonly (readonly unknown[])[]): unknown {
+    return this.#host.pipeline.invokeMany(scopes as readonly Run[], handler, calls);
   }
 }

@@ -1,5 +1,12 @@
 // What a handle does to the run of its task: ends it, begins it again, makes it anew.
-import { BrokerMethod, knownOptions, milliseconds, OptionError, type Params } from "zerotask-core";
+import {
+  BrokerMethod,
+  booleanOption,
+  knownOptions,
+  milliseconds,
+  OptionError,
+  type Params,
+} from "zerotask-core";
 import type { Session } from "../session.ts";
 
 /**
@@ -16,11 +23,12 @@ export interface StopOptions {
   readonly force?: boolean;
 }
 
+const defaultGraceMs = 5_000;
 const stopOptionNames = ["graceMs", "force"];
 
 /** @throws OptionError for an unknown option, or a value out of range */
 export async function stopTask(session: Session, id: string, options: StopOptions): Promise<StopOutcome> {
-  const wanted = { task_id: id, confirm: true, ...graceOf("stop", options) };
+  const wanted = { task_id: id, confirm: true, grace_ms: graceOf("stop", options) };
   const answer = await session.request(BrokerMethod.ClientTaskStop, wanted, { isPatient: true });
   return (answer as { readonly how: StopOutcome }).how;
 }
@@ -36,18 +44,23 @@ export async function reloadTask(
   params: Params | undefined,
   options: StopOptions,
 ): Promise<void> {
-  if (params !== undefined && (typeof params !== "object" || params === null)) {
-    throw new OptionError("params", "an array, or an object of params by name", params);
-  }
-  const wanted = { task_id: id, ...(params !== undefined && { params }), ...graceOf("reload", options) };
+  paramsOption(params);
+  const grace_ms = graceOf("reload", options);
+  const wanted = { task_id: id, ...(params !== undefined && { params }), grace_ms };
   await session.request(BrokerMethod.ClientTaskReload, wanted, { isPatient: true });
 }
 
-function graceOf(what: string, options: StopOptions): { readonly grace_ms?: number } {
+/** How long a run has to end, in milliseconds. @throws OptionError */
+export function graceOf(what: string, options: StopOptions): number {
   knownOptions(what, options, stopOptionNames);
-  const { graceMs, force = false } = options;
-  if (typeof force !== "boolean") throw new OptionError("force", "true or false", force);
-  if (graceMs !== undefined) milliseconds("graceMs", graceMs);
-  if (force) return { grace_ms: 0 };
-  return graceMs === undefined ? {} : { grace_ms: graceMs };
+  const { graceMs = defaultGraceMs, force = false } = options;
+  booleanOption("force", force);
+  milliseconds("graceMs", graceMs);
+  return force ? 0 : graceMs;
+}
+
+/** New params for a task, if any. @throws OptionError */
+export function paramsOption(params: unknown): void {
+  if (params === undefined || (typeof params === "object" && params !== null)) return;
+  throw new OptionError("params", "an array, or an object of params by name", params);
 }

@@ -43,7 +43,8 @@ function finish(result: unknown, scope: Scope | undefined, callback: Callback): 
     );
 }
 
-function fail(error: unknown, scope: Scope | undefined, callback: Callback): void {
+/** Tells whoever wants to know what was thrown, and then the caller. */
+export function fail(error: unknown, scope: Scope | undefined, callback: Callback): void {
   try {
     scope?.onThrown?.(error);
   } catch {

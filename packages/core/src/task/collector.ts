@@ -41,7 +41,7 @@ export class Collector {
   flush(): void {
     const calls = [...this.#take()];
     if (calls.length === 0) return;
-    inScope(new BatchScope(calls[0]?.scope), () =>
+    inScope(new BatchScope(calls.flatMap(({ scope }) => scope ?? [])), () =>
       run(this.#handler, [calls.map(({ params }) => params)], undefined, (error, results) => {
         if (error === null) this.#settle(calls, results);
         else for (const { callback } of calls) callback(error);
@@ -91,10 +91,18 @@ function outcomeOf(item: unknown): unknown {
 
 /** What surrounds the run of many calls. What is to be told of it is told once. */
 class BatchScope implements Scope {
-  readonly #first: Scope | undefined;
+  /** Of the calls; none of those that run without any. */
+  readonly #scopes: readonly Scope[];
 
-  constructor(first: Scope | undefined) {
-    this.#first = first;
+  constructor(scopes: readonly Scope[]) {
+    this.#scopes = scopes;
+  }
+
+  get invoke(): Scope["invoke"] {
+    const [first] = this.#scopes;
+    if (first?.invokeMany === undefined) return undefined;
+    return (handler, [calls]) =>
+      first.invokeMany?.(this.#scopes, handler, calls as readonly (readonly unknown[])[]);
   }
 
   context(): never {
@@ -102,6 +110,6 @@ class BatchScope implements Scope {
   }
 
   onThrown(error: unknown): void {
-    this.#first?.onThrown?.(error);
+    this.#scopes[0]?.onThrown?.(error);
   }
 }

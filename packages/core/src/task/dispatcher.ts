@@ -14,7 +14,7 @@ import {
 import { isReservedMethod } from "../protocol/methods.ts";
 import type { MethodDescription } from "../protocol/openrpc.ts";
 import { type Runtime, systemRuntime } from "../runtime.ts";
-import { type Callback, positions, run } from "./calling.ts";
+import { type Callback, fail, positions, run } from "./calling.ts";
 import { Collector } from "./collector.ts";
 import type { Handler } from "./handler.ts";
 import { taskMethods } from "./mark.ts";
@@ -173,7 +173,12 @@ function collecting(collector: Collector, names: readonly string[] | undefined):
       callback(errorToWire(error));
       return;
     }
-    collector.add(params, callback, runtime, currentScope()?.context().signal);
+    const scope = currentScope();
+    const add = (prepared: readonly unknown[]): void =>
+      collector.add(prepared, callback, runtime, scope?.context().signal);
+    const prepared = scope?.prepare === undefined ? params : scope.prepare(params);
+    if (!(prepared instanceof Promise)) add(prepared);
+    else prepared.then(add, (error: unknown) => fail(error, scope, callback));
   };
   return new jayson.Method(serve as jayson.MethodHandlerContext, { useContext: true });
 }

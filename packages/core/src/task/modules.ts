@@ -9,6 +9,8 @@ export interface LoadOptions {
   readonly dispatcher: Dispatcher;
   /** Called once before the first TypeScript module is imported. */
   readonly enableTypeScript: () => Promise<unknown>;
+  /** What a module's `configure` is called with, once, where it exports such a function. @default it is not called */
+  readonly setup?: object;
 }
 
 const loadable = /\.[cm]?[jt]sx?$/;
@@ -26,6 +28,7 @@ export async function loadModules(paths: readonly string[], options: LoadOptions
     try {
       const exports: object = await import(pathToFileURL(file).href);
       addModule(exports, options.dispatcher);
+      if (options.setup !== undefined) await configureBy(exports, options.setup);
     } catch (error) {
       const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
       throw new Error(`Can't load ${file}: ${why}`, { cause: error });
@@ -41,6 +44,13 @@ export function addModule(exports: object, dispatcher: Dispatcher): void {
   for (const value of new Set<unknown>([...Object.values(exports), ...innerValues])) {
     if (isTaskClass(value)) dispatcher.addObject(new value());
   }
+}
+
+/** Calls the module's `configure`, if it has one, and waits for it. */
+export async function configureBy(exports: object, setup: object): Promise<void> {
+  const { configure, default: inner } = exports as { configure?: unknown; default?: unknown };
+  const own = configure ?? (inner as { configure?: unknown } | null | undefined)?.configure;
+  if (typeof own === "function") await own(setup);
 }
 
 async function modulesAt(path: string): Promise<string[]> {

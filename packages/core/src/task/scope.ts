@@ -6,8 +6,16 @@ import type { Handler } from "./handler.ts";
 export interface Scope {
   /** What `current()` returns. Made when it is asked for: most handlers don't. May throw. */
   context(): TaskContext;
+  /** Makes of the params of a batch handler's call what the handler gets, where that is something else. */
+  readonly prepare?:
+    | ((params: readonly unknown[]) => readonly unknown[] | Promise<readonly unknown[]>)
+    | undefined;
   /** Calls the handler, where something is to be done around it. */
   readonly invoke?: ((handler: Handler, params: readonly unknown[]) => unknown) | undefined;
+  /** Calls a batch handler, where something is to be done around it. `scopes` are those of the calls; this is the first. */
+  readonly invokeMany?:
+    | ((scopes: readonly Scope[], handler: Handler, calls: readonly (readonly unknown[])[]) => unknown)
+    | undefined;
   /** Takes the items of a handler that returned an async iterable. @default they are collected into an array */
   readonly consume?: ((items: AsyncIterable<unknown>) => Promise<unknown>) | undefined;
   /** Is told of what the handler threw. */

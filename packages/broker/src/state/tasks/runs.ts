@@ -4,9 +4,12 @@ import {
   ErrorCode,
   type ErrorObject,
   errorObject,
+  mayBeRetried,
   notification,
   type Outcome,
   Push,
+  rerunDelay,
+  retryDelay,
   TaskStatus,
 } from "zerotask-core";
 import type { Statuses } from "../events/statuses.ts";
@@ -15,7 +18,6 @@ import { runTimeoutOf } from "../order/timing.ts";
 import type { Storages } from "../storage/storages.ts";
 import type { Turn } from "../turn.ts";
 import type { Locals } from "./locals.ts";
-import { mayBeRetried, rerunDelay, retryDelay } from "./retry.ts";
 import type { Settlement } from "./settlement.ts";
 import type { Stops } from "./stops.ts";
 import type { Task } from "./task.ts";

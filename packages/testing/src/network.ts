@@ -2,15 +2,19 @@
 //
 // As over TCP, nothing is lost or doubled within a connection. But a connection may be cut at any moment, what was
 // under way may or may not arrive, late too, after its successor's first messages; and either side may learn of it late.
+
 import type {
   Connection,
   ConnectionHandlers,
   Dial,
+  Listen,
+  PublishHandlers,
   RequestSocket,
   RouterHandlers,
   Transport,
 } from "zerotask-core";
-import type { SimulatedProcess, Simulator } from "./simulator.ts";
+import { Announcements } from "./announcements.ts";
+import type { SimulatedProcess, Timeline } from "./timeline.ts";
 
 type Side = "up" | "down";
 
@@ -29,18 +33,31 @@ interface Listener {
   readonly handlers: RouterHandlers;
 }
 
+/** How a network behaves. */
+export interface NetworkRules {
+  /** How long a message takes, in milliseconds. */
+  readonly latency: () => number;
+  /** How many others that are due at once may come before it: chance has it which. @default none */
+  readonly detours?: () => number;
+  /** How long it takes until it shows that nobody is there. */
+  readonly refusalMs: () => number;
+  /** Told of all that passes. */
+  readonly observer?: NetworkObserver;
+}
+
 export class Network {
-  readonly #simulator: Simulator;
-  readonly #observer: NetworkObserver;
+  readonly #time: Timeline;
+  readonly #rules: NetworkRules;
+  readonly #announcements = new Announcements();
   readonly #connections = new Map<string, SimulatedConnection>();
   #listener: Listener | undefined;
   #count = 0;
   /** Until then no connection comes about. */
   #partitionedUntil = 0;
 
-  constructor(simulator: Simulator, observer: NetworkObserver) {
-    this.#simulator = simulator;
-    this.#observer = observer;
+  constructor(time: Timeline, rules: NetworkRules) {
+    this.#time = time;
+    this.#rules = rules;
   }
 
   /** What a client or node connects with. */
@@ -52,25 +69,28 @@ export class Network {
   transportOf(process: SimulatedProcess): Transport {
     return {
       requests: (_options, handlers) => this.#listen({ process, handlers }),
-      announcements: () => ({
-        bind: async () => "announcements",
-        hasListeners: () => false,
-        publish: () => undefined,
-        close: async () => undefined,
-      }),
+      announcements: (handlers?: PublishHandlers) => this.#announcements.publisher(handlers),
     };
+  }
+
+  /** What a client follows announcements with. */
+  listenOf(process: SimulatedProcess): Listen {
+    return (_endpoint, { onAnnouncement }) =>
+      this.#announcements.listener((text) =>
+        this.#time.after(this.#rules.latency(), () => onAnnouncement(text), process),
+      );
   }
 
   /** Cuts some connections. Each side learns of it within `noticeMs`. */
   cut(probability: number, noticeMs: number): void {
     for (const connection of [...this.#connections.values()]) {
-      if (this.#simulator.chance(probability)) connection.cut(noticeMs);
+      if (this.#time.random() < probability) connection.cut(noticeMs);
     }
   }
 
   /** Nobody can connect for a while, and those who are connected hear nothing. */
   partition(ms: number): void {
-    this.#partitionedUntil = this.#simulator.elapsed + ms;
+    this.#partitionedUntil = this.#time.elapsed + ms;
     this.cut(1, 2_000);
   }
 
@@ -91,10 +111,10 @@ export class Network {
     const send = (peer: string, text: string, isWhole: boolean): void => {
       const connection = of(peer);
       if (connection === undefined || connection.isKnownLostBelow) {
-        this.#simulator.after(0, () => listener.handlers.onPeerLost(peer), listener.process);
+        this.#time.after(0, () => listener.handlers.onPeerLost(peer), listener.process);
         return;
       }
-      this.#observer.onSent(connection.number, text);
+      this.#rules.observer?.onSent(connection.number, text);
       if (isWhole) connection.leave("down", text);
       else connection.push("down", text);
     };
@@ -116,31 +136,31 @@ export class Network {
 
   #dial(process: SimulatedProcess, handlers: ConnectionHandlers): Connection {
     const listener = this.#listener;
-    const isReachable =
-      listener?.process.isAlive === true && this.#partitionedUntil <= this.#simulator.elapsed;
+    const isReachable = listener?.process.isAlive === true && this.#partitionedUntil <= this.#time.elapsed;
     if (listener === undefined || !isReachable) {
-      const failure = this.#simulator.after(this.#simulator.between(1, 50), () => handlers.onLost(), process);
+      const failure = this.#time.after(this.#rules.refusalMs(), () => handlers.onLost(), process);
       return { send: () => undefined, limit: () => undefined, close: () => failure.cancel() };
     }
     const number = ++this.#count;
     // Like the routing ids that a ROUTER makes up, it begins with a zero byte.
     const peer = `\0${number}`;
     const connection = new SimulatedConnection(
-      this.#simulator,
+      this.#time,
+      this.#rules,
       { number, peer, client: process, broker: listener.process },
       {
         up: (text) => {
-          this.#observer.onReceived(number, text);
+          this.#rules.observer?.onReceived(number, text);
           listener.handlers.onMessage(peer, "dealer", Buffer.from(text));
         },
         down: (text) => handlers.onMessage(Buffer.from(text)),
         lostUp: () => handlers.onLost(),
         lostDown: () => {
           this.#connections.delete(peer);
-          this.#observer.onLost(number);
+          this.#rules.observer?.onLost(number);
           listener.handlers.onDisconnect();
         },
-        leaves: (side, text) => this.#observer.onMessage(number, side, text),
+        leaves: (side, text) => this.#rules.observer?.onMessage(number, side, text),
       },
     );
     this.#connections.set(peer, connection);
@@ -173,8 +193,11 @@ class SimulatedConnection {
   readonly client: SimulatedProcess;
   readonly broker: SimulatedProcess;
   isKnownLostBelow = false;
-  readonly #simulator: Simulator;
+  readonly #time: Timeline;
+  readonly #rules: NetworkRules;
   readonly #deliveries: Deliveries;
+  /** What is about to be delivered, in order. */
+  readonly #arrived: { [S in Side]: (() => void)[] } = { up: [], down: [] };
   readonly #outbox: { [S in Side]: string[] } = { up: [], down: [] };
   /** When the last message of each side arrives: none overtakes another. */
   readonly #lastArrival: { [S in Side]: number } = { up: 0, down: 0 };
@@ -182,11 +205,12 @@ class SimulatedConnection {
   /** What is under way when it is cut, up to this time, still arrives. */
   #arrivesUntil: { [S in Side]: number } = { up: Number.POSITIVE_INFINITY, down: Number.POSITIVE_INFINITY };
 
-  constructor(simulator: Simulator, { number, client, broker }: Ends, deliveries: Deliveries) {
+  constructor(time: Timeline, rules: NetworkRules, { number, client, broker }: Ends, deliveries: Deliveries) {
     this.number = number;
     this.client = client;
     this.broker = broker;
-    this.#simulator = simulator;
+    this.#time = time;
+    this.#rules = rules;
     this.#deliveries = deliveries;
   }
 
@@ -194,7 +218,7 @@ class SimulatedConnection {
   push(side: Side, text: string): void {
     this.#outbox[side].push(text);
     if (this.#outbox[side].length > 1) return;
-    this.#simulator.after(0, () => this.#flush(side), side === "up" ? this.client : this.broker);
+    this.#time.after(0, () => this.#flush(side), side === "up" ? this.client : this.broker);
   }
 
   /** The client's side hangs up, after what it has sent. */
@@ -214,19 +238,19 @@ class SimulatedConnection {
   cut(noticeMs: number): void {
     if (this.#state !== "open") return;
     this.#state = "cut";
-    const now = this.#simulator.elapsed;
+    const now = this.#time.elapsed;
     this.#arrivesUntil = {
-      up: now + this.#simulator.between(0, 100) - 50,
-      down: now + this.#simulator.between(0, 100) - 50,
+      up: now + this.#time.random() * 100 - 50,
+      down: now + this.#time.random() * 100 - 50,
     };
     this.#tellLost(noticeMs);
   }
 
   #tellLost(noticeMs: number): void {
     const { client, broker } = this;
-    this.#simulator.after(this.#simulator.between(0, noticeMs), () => this.#deliveries.lostUp(), client);
-    this.#simulator.after(
-      this.#simulator.between(0, noticeMs),
+    this.#time.after(this.#time.random() * noticeMs, () => this.#deliveries.lostUp(), client);
+    this.#time.after(
+      this.#time.random() * noticeMs,
       () => {
         this.isKnownLostBelow = true;
         this.#deliveries.lostDown();
@@ -246,21 +270,20 @@ class SimulatedConnection {
   leave(side: Side, text: string): void {
     this.#deliveries.leaves(side, text);
     if (this.#state === "cut") return;
-    const slow = this.#simulator.chance(0.02) ? 300 : 5;
-    const arrival = Math.max(
-      this.#lastArrival[side],
-      this.#simulator.elapsed + this.#simulator.between(0.05, slow),
-    );
+    const arrival = Math.max(this.#lastArrival[side], this.#time.elapsed + this.#rules.latency());
     this.#lastArrival[side] = arrival;
     const receiver = side === "up" ? this.broker : this.client;
-    this.#simulator.after(
-      arrival - this.#simulator.elapsed,
-      () => {
-        if (this.#state === "cut" && arrival > this.#arrivesUntil[side]) return;
-        if (side === "up") this.#deliveries.up(text);
-        else this.#deliveries.down(text);
-      },
-      receiver,
-    );
+    const deliver = (): void => {
+      if (this.#state === "cut" && arrival > this.#arrivesUntil[side]) return;
+      this.#arrived[side].push(() => this.#deliveries[side](text));
+      this.#deliver(side, this.#rules.detours?.() ?? 0, receiver);
+    };
+    this.#time.after(arrival - this.#time.elapsed, deliver, receiver);
+  }
+
+  /** Others may be let pass; within a connection the order holds. */
+  #deliver(side: Side, detours: number, receiver: SimulatedProcess): void {
+    if (detours <= 0) this.#arrived[side].shift()?.();
+    else this.#time.after(0, () => this.#deliver(side, detours - 1, receiver), receiver);
   }
 }

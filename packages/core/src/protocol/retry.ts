@@ -1,5 +1,8 @@
 // When a task that failed runs again.
-import { type Backoff, defaultBackoff, ErrorCode, mostSpanMs, type Outcome } from "zerotask-core";
+import { ErrorCode } from "./error-codes.ts";
+import type { Outcome } from "./messages.ts";
+import { type Backoff, defaultBackoff } from "./task-options.ts";
+import { mostSpanMs } from "./when.ts";
 
 /** Whether another run may end otherwise: what a handler threw without expecting it, or a run that took too long. */
 export function mayBeRetried(outcome: Outcome): boolean {

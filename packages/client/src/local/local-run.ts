@@ -1,0 +1,118 @@
+// One run of a task in this process, and what `current()` returns in it.
+import { inspect } from "node:util";
+import { OptionError, type Runtime, type Scope, type TaskContext, type TaskLog } from "zerotask-core";
+import { copyValue } from "./copy.ts";
+import type { LocalTask } from "./local-task.ts";
+
+/** What runs of one client share. */
+export interface LocalRunHost {
+  readonly runtime: Runtime;
+  readonly resources: { readonly [name: string]: unknown };
+  /** The client by which this run calls other tasks. */
+  clientOf(run: LocalRun): unknown;
+  onThrown(run: LocalRun, error: unknown): void;
+}
+
+const maxEventName = 200;
+
+export class LocalRun implements Scope, TaskContext {
+  readonly id: string;
+  readonly attempt: number;
+  readonly method: string;
+  readonly trace: string;
+  readonly deadline: number | undefined;
+  readonly log: TaskLog;
+  readonly consume: Scope["consume"];
+  readonly #task: LocalTask;
+  readonly #host: LocalRunHost;
+  readonly #until: number | undefined;
+  #controller: AbortController | undefined;
+  #client: unknown;
+  isAborted = false;
+  /** Somebody stops the task, and hears when the handler has ended. */
+  onStopped: (() => void) | undefined;
+
+  constructor(task: LocalTask, timeoutMs: number | undefined, host: LocalRunHost) {
+    const { id, method, trace = id, stream } = task.asked;
+    const { runtime } = host;
+    this.id = id;
+    this.attempt = task.attempt;
+    this.method = method;
+    this.trace = trace;
+    this.deadline = timeoutMs === undefined ? undefined : Math.round(runtime.wall() + timeoutMs);
+    this.#until = timeoutMs === undefined ? undefined : runtime.now() + timeoutMs;
+    this.log = logOf(task);
+    this.consume = stream && ((items) => stream.consume(items));
+    this.#task = task;
+    this.#host = host;
+  }
+
+  context(): TaskContext {
+    return this;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.isAborted) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  get client(): unknown {
+    this.#client ??= this.#host.clientOf(this);
+    return this.#client;
+  }
+
+  emit(event: string, data?: unknown): void {
+    if (typeof event !== "string" || event === "" || event.length > maxEventName || event === "status") {
+      throw new OptionError("event", `a name of 1 to ${maxEventName} characters other than "status"`, event);
+    }
+    this.#task.tell(event, copyValue("data", data));
+  }
+
+  progress(fraction: number, note?: string): void {
+    if (typeof fraction !== "number" || !(fraction >= 0 && fraction <= 1)) {
+      throw new OptionError("fraction", "a number from 0 to 1", fraction);
+    }
+    if (note !== undefined && typeof note !== "string") throw new OptionError("note", "a string", note);
+    this.#task.tell("progress", note === undefined ? { fraction } : { fraction, note });
+  }
+
+  resource<T>(name: string): T {
+    const { resources } = this.#host;
+    if (Object.hasOwn(resources, name)) return resources[name] as T;
+    const names = Object.keys(resources).map((known) => JSON.stringify(known));
+    throw new Error(
+      `Expected the name of a resource (${names.join(", ") || "nothing"}), got ${JSON.stringify(name)}`,
+    );
+  }
+
+  onThrown(error: unknown): void {
+    if (!this.isAborted) this.#host.onThrown(this, error);
+  }
+
+  remainingMs(): number | undefined {
+    return this.#until === undefined ? undefined : this.#until - this.#host.runtime.now();
+  }
+
+  /** Its outcome counts no more. */
+  abort(): void {
+    this.isAborted = true;
+    this.#controller?.abort();
+  }
+}
+
+/** What can't be copied is told as text: to log must not fail. */
+function loggable(data: unknown): unknown {
+  try {
+    return copyValue("data", data);
+  } catch {
+    return inspect(data, { depth: 2 });
+  }
+}
+
+function logOf(task: LocalTask): TaskLog {
+  const { attempt } = task;
+  const at = (level: "debug" | "info" | "warn" | "error") => (message: string, data?: unknown) =>
+    task.log(level, attempt, String(message), loggable(data));
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}

@@ -1,0 +1,114 @@
+// A stream within a process: the reader asks for one item, and only then does the handler go on to make it.
+import type { Deferred } from "../deferred.ts";
+import { deferred } from "../deferred.ts";
+import { copyValue } from "./copy.ts";
+
+type Item = IteratorResult<unknown, undefined>;
+
+const done: Item = { done: true, value: undefined };
+
+export interface StreamHandlers {
+  /** The first item is asked for. */
+  onStart(): void;
+  /** The reader leaves before the end. */
+  onLeft(): void;
+  /** The task is settled. */
+  onEnded(): void;
+}
+
+/** For one reader: each item is given out once. */
+export class LocalStream implements AsyncIterableIterator<unknown> {
+  readonly #handlers: StreamHandlers;
+  readonly #readers: Deferred<Item>[] = [];
+  readonly #ended = deferred<void>();
+  #state: "new" | "open" | "left" | "ended" = "new";
+  #error: Error | undefined;
+  /** Wakes up the handler that waits to be asked. */
+  #onAsked: (() => void) | undefined;
+  /** Whether the handler returned something to read from. */
+  wasOpened = false;
+  /** Whether anything was given out: then the task can't begin again. */
+  hasFlowed = false;
+
+  constructor(handlers: StreamHandlers) {
+    this.#handlers = handlers;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<Item> {
+    if (this.#state === "left") return Promise.resolve(done);
+    if (this.#state === "ended") return this.#atEnd();
+    const reader = deferred<Item>();
+    this.#readers.push(reader);
+    if (this.#state === "new") {
+      this.#state = "open";
+      this.#handlers.onStart();
+    }
+    this.#onAsked?.();
+    return reader.promise;
+  }
+
+  /** Stops the handler, and resolves when that has ended. */
+  async return(): Promise<Item> {
+    if (this.#state === "new") this.#state = "left";
+    if (this.#state !== "open") return done;
+    this.#state = "left";
+    for (const reader of this.#readers.splice(0)) reader.resolve(done);
+    this.#handlers.onLeft();
+    this.#onAsked?.();
+    await this.#ended.promise;
+    return done;
+  }
+
+  /** Takes what the handler makes, as far as it is asked for. */
+  async consume(items: AsyncIterable<unknown>): Promise<null> {
+    this.wasOpened = true;
+    const iterator = items[Symbol.asyncIterator]();
+    while (await this.#isAsked()) {
+      const { done: isOver, value } = await iterator.next();
+      if (isOver === true) return null;
+      let item: unknown;
+      try {
+        item = copyValue("items", value) ?? null;
+      } catch (error) {
+        await iterator.return?.();
+        throw error;
+      }
+      this.hasFlowed = true;
+      this.#readers.shift()?.resolve({ done: false, value: item });
+    }
+    await iterator.return?.();
+    return null;
+  }
+
+  /** The task is settled: whoever reads on gets the error once, or the end. */
+  end(error: Error | undefined): void {
+    this.#ended.resolve();
+    this.#handlers.onEnded();
+    if (this.#state === "left" || this.#state === "ended") return;
+    this.#state = "ended";
+    this.#error = error;
+    for (const reader of this.#readers.splice(0)) this.#atEnd().then(reader.resolve, reader.reject);
+  }
+
+  async #atEnd(): Promise<Item> {
+    const error = this.#error;
+    this.#error = undefined;
+    if (error !== undefined) throw error;
+    return done;
+  }
+
+  /** Resolves when an item is asked for, or none ever will be. */
+  async #isAsked(): Promise<boolean> {
+    while (this.#state === "open" && this.#readers.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#onAsked = resolve;
+      });
+      this.#onAsked = undefined;
+    }
+    return this.#state === "open";
+  }
+}

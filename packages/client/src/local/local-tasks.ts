@@ -1,0 +1,395 @@
+// Which tasks of this process wait, run and run again, by the rules of a broker with one node and a store in memory.
+import {
+  BusyError,
+  ClientClosedError,
+  ConflictError,
+  type Dispatcher,
+  defaultMaxRetries,
+  ErrorCode,
+  type ErrorObject,
+  encodeResponse,
+  errorObject,
+  type Logger,
+  type MethodDescription,
+  MethodNotFoundError,
+  mayBeRetried,
+  NotAllowedError,
+  OrderedQueue,
+  type Outcome,
+  outcomeOf,
+  type Params,
+  type Response,
+  type Runtime,
+  request,
+  rerunDelay,
+  retryDelay,
+  TaskError,
+  TaskStatus,
+  type Timer,
+  UnknownTaskError,
+  whenOption,
+} from "zerotask-core";
+import type { CallOptions } from "../options.ts";
+import type { StopOutcome } from "../tasks/run-control.ts";
+import { copyParams, hasStreams } from "./copy.ts";
+import { LocalRun, type LocalRunHost } from "./local-run.ts";
+import type { LocalStream } from "./local-stream.ts";
+import { LocalTask } from "./local-task.ts";
+import { TaskTimers } from "./task-timers.ts";
+
+export interface LocalTasksOptions {
+  readonly dispatcher: Dispatcher;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  /** How many tasks run at once. */
+  readonly slots: number;
+  readonly resources: { readonly [name: string]: unknown };
+  /** The client by which a run calls other tasks. */
+  readonly clientOf: (run: LocalRun) => unknown;
+}
+
+export interface Asking {
+  /** Whether the task can be found by its id later on. @default false */
+  readonly isSubmitted?: boolean;
+  readonly trace?: string;
+  readonly stream?: LocalStream;
+}
+
+const priorityMs = 60_000;
+const mostUnsettled = 1_000_000;
+const mostSettled = 10_000;
+const busyMs = 100;
+// The genuine one, also where a test has put its own clock in place of the timers.
+const defer = setImmediate;
+
+export class LocalTasks implements LocalRunHost {
+  readonly #options: LocalTasksOptions;
+  readonly #tasks = new Map<string, LocalTask>();
+  /** By when they were settled. */
+  readonly #settled = new Set<string>();
+  readonly #unsettled = new Set<LocalTask>();
+  readonly #queue = new OrderedQueue<LocalTask>(
+    (a, b) => a.rank < b.rank,
+    (task) => task.state === TaskStatus.Queued,
+  );
+  readonly #timers: TaskTimers;
+  #running = 0;
+  #isPumping = false;
+  #isClosed = false;
+
+  constructor(options: LocalTasksOptions) {
+    this.#options = options;
+    this.#timers = new TaskTimers(options.runtime);
+  }
+
+  get runtime(): Runtime {
+    return this.#options.runtime;
+  }
+
+  get resources(): { readonly [name: string]: unknown } {
+    return this.#options.resources;
+  }
+
+  clientOf(run: LocalRun): unknown {
+    return this.#options.clientOf(run);
+  }
+
+  /** A task that can't be taken is one that was refused: whoever asks it hears why. */
+  submit(method: string, params: Params, options: CallOptions, asking: Asking = {}): LocalTask {
+    const { idempotencyKey } = options;
+    const { isSubmitted = false, trace, stream } = asking;
+    const id = idempotencyKey === undefined ? this.runtime.id() : `key:${idempotencyKey}`;
+    let copied: Params = [];
+    let refusal: Error | undefined;
+    try {
+      copied = copyParams(params);
+    } catch (error) {
+      refusal = error as Error;
+    }
+    const known = this.#tasks.get(id);
+    if (known !== undefined && refusal === undefined && isSame(known, method, copied)) return known;
+    const task = new LocalTask(
+      { id, method, params: copied, options, trace, stream },
+      this.runtime.wall,
+      (of) => this.#aheadOf(of),
+    );
+    if (known !== undefined) refusal ??= conflict(known);
+    if (refusal === undefined) this.#take(task, isSubmitted || idempotencyKey !== undefined);
+    else task.refuse(refusal);
+    return task;
+  }
+
+  /** A task that was submitted and is known by this id; where there is none, one that tells so. */
+  find(id: string): LocalTask {
+    const known = this.#tasks.get(id);
+    if (known !== undefined) return known;
+    const asked = { id, method: "", params: [], options: {}, trace: undefined, stream: undefined };
+    const unknown = new LocalTask(asked, this.runtime.wall, () => 0);
+    const message = `No task has the id ${JSON.stringify(id)}`;
+    unknown.refuse(new UnknownTaskError(message, ErrorCode.InvalidTaskId));
+    return unknown;
+  }
+
+  /** Fires the signal of its handler, and waits until that has ended, up to `graceMs`. */
+  async stop(task: LocalTask, graceMs: number): Promise<StopOutcome> {
+    await task.status();
+    if (task.isOver) return "finished-first";
+    const { run } = task;
+    if (run === undefined) {
+      this.#settle(task, TaskStatus.Stopped, { error: stopped() });
+      return "never-started";
+    }
+    const ended = new Promise<StopOutcome>((resolve) => {
+      const before = run.onStopped;
+      run.onStopped = () => {
+        before?.();
+        resolve("cooperative");
+      };
+    });
+    run.abort();
+    let timer: Timer | undefined;
+    const over = new Promise<StopOutcome>((resolve) => {
+      timer = this.runtime.after(graceMs, () => resolve("unstoppable"));
+    });
+    const outcome = await Promise.race([ended, over]);
+    timer?.cancel();
+    return outcome;
+  }
+
+  /** Begins a task that was stopped once more. @throws UnknownTaskError for any other */
+  start(task: LocalTask): void {
+    if (task.state === TaskStatus.Stopped) this.#again(task, task.asked.params);
+    else throw new UnknownTaskError(`Expected a task that is STOPPED, got one that is ${task.state}`);
+  }
+
+  /** Stops what runs of a task, and begins it from the start. @throws NotAllowedError when it can't be stopped */
+  async reload(task: LocalTask, params: Params | undefined, graceMs: number): Promise<void> {
+    const how = await this.stop(task, graceMs);
+    if (how === "unstoppable") {
+      throw new NotAllowedError(`The run of ${task.id} ignores that it is to end`, ErrorCode.NotAllowed);
+    }
+    this.#again(task, params === undefined ? task.asked.params : copyParams(params));
+  }
+
+  #again({ asked, attempt }: LocalTask, params: Params): void {
+    const task = new LocalTask({ ...asked, params }, this.runtime.wall, (of) => this.#aheadOf(of));
+    task.attempt = attempt;
+    this.#settled.delete(task.id);
+    this.#take(task, true);
+  }
+
+  /** Nobody reads its stream any more. */
+  leave(task: LocalTask): void {
+    const { run } = task;
+    if (run === undefined) this.#settle(task, TaskStatus.Stopped, { error: stopped() });
+    else {
+      run.onStopped ??= () => undefined;
+      run.abort();
+    }
+  }
+
+  /** A run waits for a call of its own (+1), or has it (−1): meanwhile others may run in its place. */
+  onWaiting(change: 1 | -1): void {
+    this.#running -= change;
+    this.#pump();
+  }
+
+  onThrown({ id, attempt, method }: LocalRun, error: unknown): void {
+    if (error instanceof TaskError) return;
+    this.#options.logger.error({ id, attempt, method, err: error }, "a task threw an exception");
+  }
+
+  /** What runs hears of it by its signal; nobody hears of its outcome. */
+  close(): void {
+    this.#isClosed = true;
+    const error = new ClientClosedError("The client was closed", ErrorCode.InternalError);
+    for (const task of this.#unsettled) {
+      this.#timers.cancel(task);
+      task.run?.abort();
+      task.abandonBy(error);
+    }
+    this.#unsettled.clear();
+  }
+
+  #refusalOf(method: string): Error | undefined {
+    if (this.#isClosed) return new ClientClosedError("The client is closed", ErrorCode.InternalError);
+    if (this.#describe(method) !== undefined) return undefined;
+    return new MethodNotFoundError(`Method not found: ${method}`, ErrorCode.MethodNotFound);
+  }
+
+  #describe(method: string): MethodDescription | undefined {
+    return this.#options.dispatcher.methods().find(({ name }) => name === method);
+  }
+
+  #take(task: LocalTask, isSubmitted: boolean): void {
+    const { at = 0, expiresMs, whenBusy } = task.asked.options;
+    const refusal = this.#refusalOf(task.asked.method);
+    if (refusal !== undefined) {
+      task.refuse(refusal);
+      return;
+    }
+    if (this.#unsettled.size >= mostUnsettled) {
+      if (whenBusy === "wait") this.#timers.arm(task, busyMs, () => this.#take(task, isSubmitted));
+      else task.refuse(busy());
+      return;
+    }
+    if (isSubmitted) this.#tasks.set(task.id, task);
+    this.#unsettled.add(task);
+    if (expiresMs !== undefined) this.#expireAfter(task, expiresMs);
+    const when = whenOption("at", at);
+    this.#schedule(task, "at" in when ? when.at - this.runtime.wall() : when.delayMs);
+  }
+
+  #expireAfter(task: LocalTask, ms: number): void {
+    this.#timers.arm(task, ms, () => {
+      if (task.attempt > 0) return;
+      const error = errorObject(ErrorCode.TaskExpired, `The task waited for more than ${ms} ms`);
+      this.#settle(task, TaskStatus.Expired, { error });
+    });
+  }
+
+  #schedule(task: LocalTask, delayMs: number): void {
+    if (delayMs <= 0) {
+      this.#enqueue(task);
+      return;
+    }
+    task.become(TaskStatus.Scheduled);
+    this.#timers.arm(task, delayMs, () => this.#enqueue(task));
+  }
+
+  #enqueue(task: LocalTask): void {
+    const { method, options } = task.asked;
+    const priority = options.priority ?? this.#describe(method)?.priority ?? 0;
+    task.rank = this.runtime.now() - priority * priorityMs;
+    task.become(TaskStatus.Queued);
+    this.#queue.add(task);
+    this.#pump();
+  }
+
+  /** What one turn asks for begins in the next, in the order of its priorities. */
+  #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    defer(() => {
+      this.#isPumping = false;
+      while (this.#running < this.#options.slots) {
+        const task = this.#isClosed ? undefined : this.#queue.shift();
+        if (task === undefined) break;
+        this.#start(task);
+      }
+    });
+  }
+
+  #start(task: LocalTask): void {
+    const { method, params, options } = task.asked;
+    const { dispatcher, runtime } = this.#options;
+    const timeoutMs = options.timeoutMs ?? this.#describe(method)?.timeoutMs;
+    task.attempt++;
+    const run = new LocalRun(task, timeoutMs, this);
+    task.run = run;
+    task.become(TaskStatus.Running);
+    this.#running++;
+    const timer = timeoutMs === undefined ? undefined : this.#limit(task, run, timeoutMs);
+    const onEnd = (response: Response | undefined): void => {
+      timer?.cancel();
+      this.#running--;
+      if (response !== undefined) this.#onEnd(task, run, copied(response));
+      run.onStopped?.();
+      this.#pump();
+    };
+    dispatcher.dispatch(request(method, params, `${task.id}#${task.attempt}`), onEnd, run, runtime);
+  }
+
+  #limit(task: LocalTask, run: LocalRun, timeoutMs: number): Timer {
+    return this.#timers.arm(task, timeoutMs, () => {
+      run.abort();
+      const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
+      this.#end(task, run, TaskStatus.Expired, { error });
+    });
+  }
+
+  #onEnd(task: LocalTask, run: LocalRun, outcome: Outcome): void {
+    const { method, stream } = task.asked;
+    if (run.onStopped !== undefined) this.#end(task, run, TaskStatus.Stopped, { error: stopped() });
+    else if ("error" in outcome) this.#end(task, run, TaskStatus.Failed, outcome);
+    else if (stream !== undefined && !stream.wasOpened) {
+      const message = `Expected ${method} to return an async iterable, as it was asked for a stream`;
+      const error = errorObject(ErrorCode.TaskFailed, message, { name: "TypeError", message });
+      this.#end(task, run, TaskStatus.Failed, { error });
+    } else this.#end(task, run, TaskStatus.Finished, outcome);
+  }
+
+  /** A run ended, or is given up. It may not have been the last. */
+  #end(task: LocalTask, run: LocalRun, status: TaskStatus, outcome: Outcome): void {
+    if (task.run !== run || task.isOver) return;
+    task.run = undefined;
+    const { method, options, params, stream } = task.asked;
+    const { retries, maxRetries, backoff } = { ...this.#describe(method), ...options };
+    const isRepeatable = !hasStreams(params) && stream?.hasFlowed !== true && !this.#isClosed;
+    if (status !== TaskStatus.Stopped && "error" in outcome && isRepeatable) {
+      if (outcome.error.code === ErrorCode.RunAgain) {
+        if (task.reruns++ < (maxRetries ?? defaultMaxRetries)) {
+          this.#schedule(task, rerunDelay(outcome.error.data));
+          return;
+        }
+      } else if (task.failures < (retries ?? 0) && mayBeRetried(outcome)) {
+        task.failures++;
+        this.#schedule(task, retryDelay(task.failures, backoff, this.runtime.random()));
+        return;
+      }
+    }
+    this.#settle(task, status, final(outcome));
+  }
+
+  #settle(task: LocalTask, status: TaskStatus, outcome: Outcome): void {
+    if (task.isOver || !this.#unsettled.delete(task)) return;
+    const wasQueued = task.state === TaskStatus.Queued;
+    this.#timers.cancel(task);
+    task.settle(status, outcome);
+    if (wasQueued) this.#queue.drop();
+    if (this.#tasks.get(task.id) !== task) return;
+    this.#settled.add(task.id);
+    const [oldest] = this.#settled;
+    if (this.#settled.size <= mostSettled || oldest === undefined) return;
+    this.#settled.delete(oldest);
+    this.#tasks.delete(oldest);
+  }
+
+  #aheadOf(task: LocalTask): number {
+    if (task.state !== TaskStatus.Queued) return 0;
+    let count = 0;
+    for (const other of this.#queue) if (other !== task && other.rank < task.rank) count++;
+    return count;
+  }
+}
+
+/** As it would arrive. */
+function copied(response: Response): Outcome {
+  return outcomeOf(JSON.parse(encodeResponse(response)));
+}
+
+/** That a handler asks to be run again is no outcome. */
+function final(outcome: Outcome): Outcome {
+  if (!("error" in outcome) || outcome.error.code !== ErrorCode.RunAgain) return outcome;
+  const message = `The task asked to be run again more often than it may: ${outcome.error.message}`;
+  return { error: errorObject(ErrorCode.TaskFailed, message, { name: "RetryError", message }) };
+}
+
+function isSame(task: LocalTask, method: string, params: Params): boolean {
+  return task.asked.method === method && JSON.stringify(task.asked.params) === JSON.stringify(params);
+}
+
+function conflict({ id, asked }: LocalTask): ConflictError {
+  const key = id.slice("key:".length);
+  const message = `The idempotency key ${key} belongs to another task, of ${asked.method} or with other params`;
+  return new ConflictError(message, ErrorCode.Conflict);
+}
+
+function busy(): BusyError {
+  const message = `Expected at most ${mostUnsettled} unsettled tasks`;
+  return new BusyError(message, ErrorCode.Busy, { retry_after_ms: busyMs });
+}
+
+function stopped(): ErrorObject {
+  return errorObject(ErrorCode.TaskStopped, "The task was stopped");
+}
