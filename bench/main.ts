@@ -4,6 +4,7 @@ import { type RawEcho, rawEcho } from "./raw-echo.ts";
 import { machine, ms, perSecond, printTable, type Row, times, writeResults } from "./report.ts";
 import { measureCalls, measureMemory, measureQueue } from "./scenarios.ts";
 import { measureDelayed, measureGroups, measureOrder } from "./scheduling.ts";
+import { measureStreams } from "./streams.ts";
 
 const million = 1_000_000;
 const MiB = 1024 * 1024;
@@ -155,6 +156,24 @@ async function benchOrder(): Promise<Measured> {
   return { rows, figures: { raw, rawAfter, order, ungrouped, grouped, delayed } };
 }
 
+async function benchStreams(): Promise<Measured> {
+  const figures = await measureStreams(million);
+  const rows: Row[] = [
+    {
+      what: "items that a handler yields",
+      figure: perSecond(figures.outward),
+      compared: "(at least 100,000)",
+    },
+    { what: "items that a handler reads", figure: perSecond(figures.inward), compared: "(at least 100,000)" },
+    { what: "items to a slow consumer", figure: perSecond(figures.slow) },
+  ];
+  for (const [part, { before, most }] of Object.entries(figures.memory)) {
+    const compared = `at most ${mebibytes(most)} over 1,000,000 items`;
+    rows.push({ what: `resident memory of the ${part} meanwhile`, figure: mebibytes(before), compared });
+  }
+  return { rows, figures };
+}
+
 function rawRows(before: RawEcho, after: RawEcho): Row[] {
   return [
     {
@@ -183,6 +202,7 @@ const parts: { readonly [name: string]: () => Promise<Measured> } = {
   memory: benchMemory,
   durable: benchDurable,
   order: benchOrder,
+  streams: benchStreams,
 };
 
 const asked = process.argv.slice(2);

@@ -25,3 +25,14 @@ const wide = { concurrency: 100_000, rate: "100000000/s", perGroup: { concurrenc
 export const limited = task({ name: "limited", ...wide }, (first: number, second: number) => first + second);
 
 export const counted = task("counted", () => seen);
+
+/** Yields small items. */
+export const items = task("items", async function* (count: number) {
+  for (let i = 0; i < count; i++) yield { id: i, name: "item" };
+});
+/** Reads as many as come. */
+export const drain = task("drain", async (numbers: AsyncIterable<number>) => {
+  let count = 0;
+  for await (const _ of numbers) count++;
+  return count;
+});

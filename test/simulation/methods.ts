@@ -97,6 +97,18 @@ export function serve(dispatcher: Dispatcher, host: Host): void {
     host.kill();
     return new Promise(() => undefined);
   });
+  dispatcher.add("items", async function* (count: number, ms: number) {
+    for (let i = 0; i < count; i++) {
+      if (ms > 0 && i % 50 === 49) await sleep(ms);
+      yield i;
+    }
+  });
+  dispatcher.add("passed", async function* (_count: number, ms: number, items: AsyncIterable<number>) {
+    for await (const item of items) {
+      if (ms > 0 && item % 50 === 49) await sleep(ms);
+      yield item;
+    }
+  });
   const run = async (method: string, n: number, ms: number, notBefore = 0): Promise<Ran> => {
     const { attempt } = current();
     const began = simulator.elapsed;

@@ -13,7 +13,7 @@ export interface ClientPart {
 
 const kinds = [
   ...(["call", "call", "disk", "disk", "disk"] as const),
-  ...(["memory", "ignored", "flaky", "late", "key", "stop"] as const),
+  ...(["memory", "ignored", "flaky", "late", "key", "stop", "stream"] as const),
 ];
 type Kind = (typeof kinds)[number];
 
@@ -115,6 +115,9 @@ export class Workload {
         else ask(calls.$with(key).work(n % keyCount, 5), n % keyCount);
         break;
       }
+      case "stream":
+        ask(this.#read(calls, process, what));
+        break;
       case "stop": {
         const handle = submits.work(n, ms);
         watch(handle);
@@ -123,6 +126,28 @@ export class Workload {
         break;
       }
     }
+  }
+
+  /** Every item comes once, in order, until the stream ends or is lost. */
+  async #read(calls: Client, process: SimulatedProcess, what: string): Promise<Ran> {
+    const simulator = this.#simulator;
+    const n = this.count;
+    const count = simulator.pick([0, 1, 100, 700]);
+    const ms = simulator.pick([0, 1, 50, 400]);
+    const leaveAt = simulator.chance(0.2) ? Math.floor(count / 2) : Number.POSITIVE_INFINITY;
+    const pauseAt = simulator.pick([1, 50, 600]);
+    const { $stream } = calls.$with({ window: { items: simulator.pick([1, 10, 100, 1_000]) } });
+    const stream = simulator.chance(0.5)
+      ? $stream.passed(count, ms, numbers(count))
+      : $stream.items(count, ms);
+    let next = 0;
+    for await (const item of stream) {
+      if (item !== next) this.#history.fail(`${what} gave ${item} instead of ${next}`);
+      if (next++ === leaveAt) return { double: n * 2 };
+      if (next === pauseAt) await new Promise((resolve) => void process.after(500, () => resolve(undefined)));
+    }
+    if (next !== count) this.#history.fail(`${what} ended after ${next} of ${count} items`);
+    return { double: n * 2 };
   }
 
   /** Some end just when their time does. */
@@ -173,6 +198,10 @@ export class Workload {
   }
 }
 
+async function* numbers(count: number): AsyncGenerator<number> {
+  for (let i = 0; i < count; i++) yield i;
+}
+
 /** What may come of something that was asked for. */
 interface Expected extends Pick<Order, "by" | "after"> {
   readonly errors: readonly string[];
@@ -189,6 +218,7 @@ const errorsOf: { readonly [K in Kind]?: readonly string[] } = {
   call: callErrors,
   late: ["TaskExpiredError"],
   stop: ["TaskStoppedError"],
+  stream: [...callErrors, "StreamLostError"],
   // What has a key is waited for by asking, and a broker whose disk is full says so.
   key: ["StoreFailedError"],
 };

@@ -19,7 +19,7 @@ it("types a local client by its module", () => {
   expectTypeOf(local.$later.math.add).returns.toEqualTypeOf<
     TaskHandle<number, readonly [a: number, b: number]>
   >();
-  expectTypeOf(local.$stream.rows).returns.toEqualTypeOf<AsyncIterableIterator<{ id: number }>>();
+  expectTypeOf(local.$stream.rows).returns.toEqualTypeOf<AsyncIterable<{ id: number }>>();
   expectTypeOf(local.$ignore.math.add).returns.toEqualTypeOf<void>();
   expectTypeOf(local.$with({ retries: 1 }).math.add).returns.toEqualTypeOf<Promise<number>>();
   // @ts-expect-error a string is no number

@@ -305,6 +305,7 @@ it("stops what waits at once, and tells whether what runs has ended", async () =
   expect(await quick.stop()).toBe("finished-first");
   await polite.start();
   await expect(quick.start()).rejects.toBeInstanceOf(UnknownTaskError);
+  for await (const { data } of polite.events()) if ((data as { status: string }).status === "RUNNING") break;
   expect(await polite.stop()).toBe("cooperative");
   await quick.reload();
   expect(await quick.wait()).toBe(1);

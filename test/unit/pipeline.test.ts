@@ -26,6 +26,9 @@ function worker(): Worker {
     clientOf: () => {
       throw new Error("no client here");
     },
+    streamsOf: () => {
+      throw new Error("no streams here");
+    },
     onThrown: () => undefined,
   };
   const run = (params: Request["params"] = []): Run =>

@@ -6,12 +6,18 @@ import { type Inherited, inheritedFrom, type Nesting } from "./nesting.ts";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
 import { openShared, type Shared } from "./shared.ts";
+import { hasInputs } from "./streams/inputs.ts";
 import { withTimeout } from "./timeout.ts";
-import type { Calls } from "./typing.ts";
+import type { Calls, Streams } from "./typing.ts";
 
 export interface ClientControls<Methods> extends Management<Methods> {
   /** The same client with other options for the calls made through it. */
   $with(options: CallOptions): Client<Methods>;
+  /**
+   * What handlers yield, as it comes: `for await (const row of client.$stream.rows(query))`. Each iteration is a call,
+   * made when its first item is asked for; leaving it stops the handler.
+   */
+  readonly $stream: Streams<Methods> & StreamControls;
   /** Calls a method by name, with params by position or by name. */
   // biome-ignore lint/suspicious/noExplicitAny: nothing is known of a method that is named at run time
   $call(method: string, params?: Params): Promise<any>;
@@ -28,6 +34,12 @@ export interface ClientControls<Methods> extends Management<Methods> {
  * `BrokerUnavailableError`, or another `ZeroTaskError`.
  */
 export type Client<Methods = unknown> = Calls<Methods> & ClientControls<Methods>;
+
+export interface StreamControls {
+  /** Reads what the method of this name yields. */
+  // biome-ignore lint/suspicious/noExplicitAny: nothing is known of a method that is named at run time
+  $call(method: string, params?: Params): AsyncIterable<any>;
+}
 
 export interface ClientConstructor {
   /**
@@ -59,9 +71,9 @@ export class NestedClients {
 
   /** The client of one run. Its `$close` does nothing: the connection is the node's. */
   of(nesting: Nesting): Client {
-    const { session, tracker, feeds, management } = this.#shared;
+    const { session, tracker, feeds, management, streams } = this.#shared;
     const close = async (): Promise<void> => undefined;
-    return view({ session, tracker, feeds, management, close }, {}, nesting) as Client;
+    return view({ session, tracker, feeds, management, streams, close }, {}, nesting) as Client;
   }
 
   close(): Promise<void> {
@@ -71,10 +83,15 @@ export class NestedClients {
 
 /** @param nesting where a handler makes the calls */
 function view(shared: Shared, options: CallOptions, nesting?: Nesting): object {
-  const { management, close } = shared;
-  const call = nesting === undefined ? caller(shared, options) : nestedCaller(shared, nesting, options);
+  const { management, streams, close } = shared;
+  const plain = nesting === undefined ? caller(shared, options) : nestedCaller(shared, nesting, options);
+  const call: Invoke<Promise<unknown>> = (method, params) =>
+    hasInputs(params) ? streams.call({ method, params, options, nesting }) : plain(method, params);
+  const read: Invoke<AsyncIterable<unknown>> = (method, params) =>
+    streams.read({ method, params, options, nesting });
   const controls = {
     ...management,
+    $stream: methodProxy({ $call: (method: string, params: Params = []) => read(method, params) }, read),
     $with: (more: CallOptions) => view(shared, resolveCallOptions(more, options), nesting),
     $call: (method: string, params: Params = []) => call(method, params),
     $close: close,

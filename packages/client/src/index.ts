@@ -7,6 +7,7 @@ export type {
   Params,
   RateText,
   Span,
+  StreamWindow,
   TaskLogLevel,
   When,
 } from "zerotask-core";
@@ -22,6 +23,7 @@ export {
   NotAllowedError,
   OptionError,
   StoreFailedError,
+  StreamLostError,
   TaskExpiredError,
   TaskFailedError,
   TaskStatus,
@@ -32,7 +34,7 @@ export {
   ZeroTaskError,
 } from "zerotask-core";
 export { AsyncClient, type AsyncClientControls } from "./async-client.ts";
-export { Client, type ClientControls, NestedClients } from "./client.ts";
+export { Client, type ClientControls, NestedClients, type StreamControls } from "./client.ts";
 export type { EventFilter, LogOptions } from "./events/feeds.ts";
 export type { TaskEvent, TaskLogLine, TaskProgress } from "./events/task-event.ts";
 export type {

@@ -13,10 +13,12 @@ import {
   OptionError,
   positiveInteger,
   type Runtime,
+  type StreamWindow,
   type SubmitOptions,
   silentLogger,
   submitOptionNames,
   systemRuntime,
+  windowTable,
 } from "zerotask-core";
 
 export type ClientOptions = ConnectionOptions & CallOptions;
@@ -52,6 +54,8 @@ interface AnyCallOptions extends SubmitOptions {
   readonly timeoutMs?: number;
   /** What to do while the broker takes no more: reject with `BusyError`, or try again until it does. @default "fail" */
   readonly whenBusy?: "fail" | "wait";
+  /** How far a handler that yields, or an async iterable among the params, may be ahead of who reads it. */
+  readonly window?: Partial<StreamWindow>;
 }
 
 export interface ResolvedClientOptions {
@@ -66,7 +70,7 @@ export interface ResolvedClientOptions {
   readonly call: CallOptions;
 }
 
-export const callOptionNames: readonly string[] = [...submitOptionNames, "whenBusy"];
+export const callOptionNames: readonly string[] = [...submitOptionNames, "whenBusy", "window"];
 const optionNames = [
   "endpoint",
   "connectTimeoutMs",
@@ -104,6 +108,12 @@ export function resolveClientOptions(
   };
 }
 
+function checkWindow(window: Partial<StreamWindow> | undefined): void {
+  if (window === undefined) return;
+  knownOptions("window", window, windowTable.names);
+  windowTable.check(window);
+}
+
 /**
  * What is asked with `more`, on top of what was asked `before`.
  * @throws OptionError for an unknown name, a value out of range, or two that don't go together
@@ -117,6 +127,7 @@ export function resolveCallOptions(more: CallOptions, before: CallOptions = {}):
   if (whenBusy !== undefined && whenBusy !== "fail" && whenBusy !== "wait") {
     throw new OptionError("whenBusy", '"fail" or "wait"', whenBusy);
   }
+  checkWindow(more.window);
   const options: AnyCallOptions = { ...before, ...more };
   if (options.batch !== undefined && options.idempotencyKey !== undefined) {
     // Each says by itself which task a submission is.

@@ -15,7 +15,6 @@ import {
   notification,
   type Params,
   PROTOCOL_VERSION,
-  Push,
   type Request,
   type Response,
   type Runtime,
@@ -28,7 +27,7 @@ import { publishEndpoint } from "./events/announcements.ts";
 import type { ResolvedClientOptions } from "./options.ts";
 
 interface Welcome {
-  readonly limits: { readonly message_bytes: number };
+  readonly limits: { readonly message_bytes: number; readonly depth?: number };
   readonly durability?: Durability;
   readonly epoch?: string;
   readonly announce?: string;
@@ -46,6 +45,8 @@ export interface RequestOptions {
   readonly waitsWhenBusy?: boolean;
   /** The `delay_ms` among the options of a submission: it counts from now, whenever the request is sent. */
   readonly delayMs?: number | undefined;
+  /** Makes the text that it is sent again with of the one that it was first sent with. @default the same */
+  readonly again?: (text: string) => string;
 }
 
 /** A request that has no answer yet. */
@@ -53,6 +54,7 @@ interface Pending {
   /** As it was when it was made. */
   readonly text: string;
   readonly delayMs: number | undefined;
+  readonly again: ((text: string) => string) | undefined;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
   /** When it was made. */
@@ -61,12 +63,8 @@ interface Pending {
   readonly waitsWhenBusy: boolean;
 }
 
-export interface SessionHandlers {
-  /** A task that asked for it was settled. */
-  onTaskSettled(params: Params | undefined): void;
-  /** Connected (again): everything unanswered was sent again. */
-  onReady(): void;
-}
+/** Takes the params of a notification that the broker pushed. */
+export type PushHandler = (params: Params | undefined) => void;
 
 /** So many answers, or so many bytes of them, are acknowledged at once, or those of this time: until then the broker keeps them. */
 const ackCount = 500;
@@ -76,7 +74,8 @@ const ackMs = 1_000;
 export class Session {
   readonly clientId: string;
   readonly #options: ResolvedClientOptions;
-  readonly #handlers: SessionHandlers;
+  readonly #pushHandlers = new Map<string, PushHandler>();
+  readonly #readyHandlers: (() => void)[] = [];
   readonly #link: Link<Welcome>;
   readonly #token: string;
   readonly #pending = new GenerationalMap<number, Pending>();
@@ -88,6 +87,7 @@ export class Session {
   #downReason: Error | undefined;
   #patience: Timer | undefined;
   #maxMessageBytes = defaultLimits.maxMessageBytes;
+  #maxDepth = defaultLimits.maxDepth;
   #received = 0;
   #acknowledged = 0;
   #unacknowledgedBytes = 0;
@@ -99,9 +99,8 @@ export class Session {
   #epoch: string | undefined;
   #announce: string | undefined;
 
-  constructor(options: ResolvedClientOptions, handlers: SessionHandlers) {
+  constructor(options: ResolvedClientOptions) {
     this.#options = options;
-    this.#handlers = handlers;
     const { endpoint, dial, runtime } = options;
     this.clientId = runtime.id();
     this.#token = runtime.token();
@@ -138,6 +137,26 @@ export class Session {
     return publishEndpoint(this.#announce, this.#options.endpoint);
   }
 
+  /** The largest and deepest message that the broker takes, as far as that is known. */
+  get limits(): { readonly bytes: number; readonly depth: number } {
+    return { bytes: this.#maxMessageBytes, depth: this.#maxDepth };
+  }
+
+  /** Calls `handler` with what is pushed under this method. */
+  onPush(method: string, handler: PushHandler): void {
+    this.#pushHandlers.set(method, handler);
+  }
+
+  /** Calls `handler` whenever it is connected (again), before everything unanswered is sent again. */
+  onReady(handler: () => void): void {
+    this.#readyHandlers.push(handler);
+  }
+
+  /** Sends a notification now. It is lost where nobody is connected. */
+  notify(text: string): void {
+    this.#link.send(text);
+  }
+
   /** A number that no other request or task of this session has. */
   nextId(): number {
     return ++this.#lastId;
@@ -148,12 +167,12 @@ export class Session {
    * @returns its result, or rejects with the error that was answered
    */
   request(method: string, params: Params, options: RequestOptions = {}): Promise<unknown> {
-    const { id = this.nextId(), isPatient = false, waitsWhenBusy = false, delayMs } = options;
+    const { id = this.nextId(), isPatient = false, waitsWhenBusy = false, delayMs, again } = options;
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new ClientClosedError("The client is closed", ErrorCode.InternalError);
       const text = this.#encode(request(method, params, id));
       const since = this.runtime.now();
-      this.#pending.add(id, { text, delayMs, resolve, reject, since, isPatient, waitsWhenBusy });
+      this.#pending.add(id, { text, delayMs, again, resolve, reject, since, isPatient, waitsWhenBusy });
       if (this.#link.send(text)) return;
       this.#open();
       this.#armPatience();
@@ -230,6 +249,7 @@ export class Session {
     this.#announce = announce;
     this.#options.logger.info({ endpoint: this.#options.endpoint }, "connected");
     this.#maxMessageBytes = limits.message_bytes;
+    this.#maxDepth = limits.depth ?? defaultLimits.maxDepth;
     this.#received = 0;
     this.#acknowledged = 0;
     this.#patience?.cancel();
@@ -240,13 +260,14 @@ export class Session {
     this.#cancelRetries();
     const unanswered = [...this.#pending];
     // Tasks that a restarted broker lost are there again before anything asks for them.
-    if (!this.#isClosed) this.#handlers.onReady();
+    if (!this.#isClosed) for (const onReady of this.#readyHandlers) onReady();
     for (const [, pending] of unanswered) this.#sendAgain(pending);
   }
 
-  #sendAgain({ text, delayMs, since }: Pending): void {
+  #sendAgain({ text, delayMs, again, since }: Pending): void {
     const isDelayed = delayMs !== undefined;
-    this.#link.send(isDelayed ? withDelay(text, remaining(delayMs, this.runtime.now() - since)) : text);
+    if (again !== undefined) this.#link.send(again(text));
+    else this.#link.send(isDelayed ? withDelay(text, remaining(delayMs, this.runtime.now() - since)) : text);
   }
 
   #onDown(reason: Error | undefined): void {
@@ -305,8 +326,8 @@ export class Session {
     this.#unacknowledgedBytes += bytes;
     for (const entry of entries) {
       if (entry.kind === "response") this.#onResponse(entry.response);
-      else if (entry.kind === "request" && entry.request.method === Push.TaskSettled) {
-        this.#handlers.onTaskSettled(entry.request.params);
+      else if (entry.kind === "request") {
+        this.#pushHandlers.get(entry.request.method)?.(entry.request.params);
       }
     }
     const isDue = this.#received - this.#acknowledged >= ackCount || this.#unacknowledgedBytes >= ackBytes;

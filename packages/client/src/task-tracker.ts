@@ -1,9 +1,10 @@
 // Which submitted tasks a client still waits for. They survive a lost connection, and a broker that lost them.
-import { BrokerMethod, ClientClosedError, ErrorCode, optionsToWire, type Params } from "zerotask-core";
+import { BrokerMethod, ClientClosedError, ErrorCode, optionsToWire, type Params, Push } from "zerotask-core";
 import { delayOf, remaining } from "./delayed-text.ts";
 import type { Inherited } from "./nesting.ts";
 import type { CallOptions } from "./options.ts";
 import type { Session } from "./session.ts";
+import { refuseInputs } from "./streams/inputs.ts";
 import { BatchedTask } from "./tasks/batched-task.ts";
 import { Batches } from "./tasks/batches.ts";
 import { ForeignTask } from "./tasks/foreign-task.ts";
@@ -24,6 +25,8 @@ export class TaskTracker {
   constructor(session: Session) {
     this.#session = session;
     this.#batches = new Batches(session);
+    session.onPush(Push.TaskSettled, (params) => this.#onTaskSettled(params));
+    session.onReady(() => this.#submitAgain());
   }
 
   /**
@@ -44,6 +47,7 @@ export class TaskTracker {
     const waitsWhenBusy = whenBusy === "wait";
     const onFailed = (id: string): void => void this.#submitted.delete(id);
     return (method, params) => {
+      refuseInputs(params);
       const task_id = `${session.nextId()}`;
       const optionsNow = countingDown(wire, session);
       let requestId = 0;
@@ -71,6 +75,7 @@ export class TaskTracker {
 
   /** Submits a task whose outcome nobody will ask for. */
   ignore(method: string, params: Params, { whenBusy, ...asked }: CallOptions): void {
+    refuseInputs(params);
     const task_id = `${this.#session.nextId()}`;
     const options = optionsToWire({ discard: true, ...asked });
     const submission = { method, params, task_id, options };
@@ -85,7 +90,7 @@ export class TaskTracker {
     );
   }
 
-  onTaskSettled(params: Params | undefined): void {
+  #onTaskSettled(params: Params | undefined): void {
     const message = params as unknown as SettledMessage;
     const task = this.#submitted.get(message.task_id);
     if (task === undefined) return;
@@ -94,7 +99,7 @@ export class TaskTracker {
   }
 
   /** A broker that was restarted may not know the tasks any more; one that does takes the same id as the same task. */
-  submitAgain(): void {
+  #submitAgain(): void {
     // Those that were accepted before: no outage, however long, makes them fail.
     for (const task of this.#submitted.values()) if (task.isAccepted) task.submit(true);
     for (const task of this.#keyed) task.submitAgain();

@@ -8,18 +8,21 @@ export type Calls<Module> = unknown extends Module ? AnyMethods : CallsOf<Method
 /** What an `AsyncClient` of this module can be asked. */
 export type Submits<Module> = unknown extends Module ? AnyMethods : SubmitsOf<MethodsOf<Module>>;
 
+/** What a `Client` of this module can read item by item. */
+export type Streams<Module> = unknown extends Module ? AnyMethods : StreamsOf<MethodsOf<Module>>;
+
 /** What can be asked without waiting for anything. */
 export type Ignores<Module> = unknown extends Module ? AnyMethods : IgnoresOf<MethodsOf<Module>>;
 
 type CallsOf<T> = {
   readonly [K in keyof T & string]: T[K] extends (...args: infer Args) => infer Result
-    ? ((...args: Args) => Promise<Awaited<Result>>) & CallsOf<T[K]>
+    ? ((...args: Args) => Promise<Collected<Result>>) & CallsOf<T[K]>
     : CallsOf<T[K]>;
 };
 
 type SubmitsOf<T> = {
   readonly [K in keyof T & string]: T[K] extends (...args: infer Args) => infer Result
-    ? ((...args: Args) => TaskHandle<Awaited<Result>, Readonly<Args>>) & SubmitsOf<T[K]>
+    ? ((...args: Args) => TaskHandle<Collected<Result>, Readonly<Args>>) & SubmitsOf<T[K]>
     : SubmitsOf<T[K]>;
 };
 
@@ -28,6 +31,46 @@ type IgnoresOf<T> = {
     ? ((...args: Args) => void) & IgnoresOf<T[K]>
     : IgnoresOf<T[K]>;
 };
+
+/** What a handler yields is collected where it is not asked for as a stream. */
+export type Collected<Result> = 0 extends 1 & Result
+  ? Result
+  : Awaited<Result> extends AsyncIterable<infer Item>
+    ? Item[]
+    : Awaited<Result>;
+
+type StreamsOf<T> = {
+  readonly [K in keyof T & string as HasStreams<T[K]> extends true ? K : never]: StreamCall<T[K]> &
+    StreamsOf<T[K]>;
+};
+
+type StreamCall<Fn> = Fn extends (...args: infer Args) => infer Result
+  ? [ItemOf<Result>] extends [never]
+    ? unknown
+    : (...args: Args) => AsyncIterable<ItemOf<Result>>
+  : unknown;
+
+/** What a handler of this result yields; `never` where it yields nothing. */
+type ItemOf<Result> = 0 extends 1 & Result
+  ? never
+  : Awaited<Result> extends AsyncIterable<infer Item>
+    ? Item
+    : never;
+
+/** Whether it yields something, or anything in it does. What leads back to itself is not followed into what it is in. */
+type HasStreams<T, Above = never> = T extends Plain | Above
+  ? false
+  : T extends (...args: never[]) => infer Result
+    ? [ItemOf<Result>] extends [never]
+      ? HasStreamsIn<T, Above | T>
+      : true
+    : HasStreamsIn<T, Above | T>;
+
+type HasStreamsIn<T, Above> = true extends {
+  [K in keyof T & string]: HasStreams<T[K], Above>;
+}[keyof T & string]
+  ? true
+  : false;
 
 /**
  * Anything can be called, and returns what such a client returns. Members are `any` because an index signature

@@ -107,9 +107,17 @@ export class TaskExpiredError extends ZeroTaskError {
   override readonly name = "TaskExpiredError";
 }
 
-/** The nodes that had the task were lost too often. */
+/** The nodes that had the task were lost too often; or, of a stream, once, after some of its items had gone by. */
 export class NodeLostError extends ZeroTaskError {
   override readonly name = "NodeLostError";
+}
+
+/**
+ * The broker does not know the stream any more, as after a restart, and some of its items went by: it can't go on, and
+ * beginning again would repeat them.
+ */
+export class StreamLostError extends ZeroTaskError {
+  override readonly name = "StreamLostError";
 }
 
 /** The broker takes no more just now. Try again after `retryAfterMs`. */
@@ -176,6 +184,7 @@ const classes = new Map<number, new (message: string, code?: number, data?: unkn
   [ErrorCode.TaskStopped, TaskStoppedError],
   [ErrorCode.TaskExpired, TaskExpiredError],
   [ErrorCode.NodeLost, NodeLostError],
+  [ErrorCode.StreamLost, StreamLostError],
   [ErrorCode.Busy, BusyError],
   [ErrorCode.TooLarge, TooLargeError],
   [ErrorCode.StoreFailed, StoreFailedError],

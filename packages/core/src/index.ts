@@ -22,6 +22,7 @@ export { type MethodDescription, type OpenRpcDocument, openRpcDocument } from ".
 export { booleanOption, nameOption } from "./protocol/option-table.ts";
 export * from "./protocol/retry.ts";
 export * from "./protocol/schedules.ts";
+export * from "./protocol/streams.ts";
 export * from "./protocol/task-options.ts";
 export { isSettled, TaskStatus } from "./protocol/task-status.ts";
 export * from "./protocol/when.ts";
@@ -39,6 +40,14 @@ export {
   type Transport,
   zeromqTransport,
 } from "./socket/transport.ts";
+export { type ConsumerOptions, StreamConsumer } from "./stream/consumer.ts";
+export { batchText } from "./stream/messages.ts";
+export {
+  type EncodedBatch,
+  type ItemLimits,
+  type ProducerOptions,
+  StreamProducer,
+} from "./stream/producer.ts";
 export type { Batch, BatchHandler, PerCall, Results } from "./task/batch-typing.ts";
 export { isAsyncIterable } from "./task/calling.ts";
 export type { TaskContext, TaskLog } from "./task/context.ts";

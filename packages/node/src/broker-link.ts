@@ -33,7 +33,7 @@ import {
 import type { LocalRequest } from "./local-tasks.ts";
 
 interface Welcome {
-  readonly limits: { readonly message_bytes: number };
+  readonly limits: { readonly message_bytes: number; readonly depth?: number };
   readonly heartbeat_ms: number;
   readonly abort: readonly string[];
 }
@@ -59,6 +59,8 @@ export interface BrokerLinkHandlers {
   onForgotten(id: string): void;
   /** The attempt is to end within `graceMs`, and its answer to say how it did. */
   onStop(id: string, graceMs: number): void;
+  /** Something of a stream was pushed. */
+  onStream(method: string, params: Params | undefined): void;
   /** Which instance of a singleton is meant. May throw. */
   nameInstance(method: string, params: Params | undefined): string;
   onWelcome(): void;
@@ -96,6 +98,7 @@ export class BrokerLink {
   #refusedSince: number | undefined;
   #emptyQuestions = 0;
   #maxMessageBytes = defaultLimits.maxMessageBytes;
+  #maxDepth = defaultLimits.maxDepth;
 
   constructor(options: BrokerLinkOptions, handlers: BrokerLinkHandlers) {
     this.#options = options;
@@ -122,8 +125,18 @@ export class BrokerLink {
     return this.#link.isReady;
   }
 
+  /** The largest and deepest message that the broker takes, as far as that is known. */
+  get limits(): { readonly bytes: number; readonly depth: number } {
+    return { bytes: this.#maxMessageBytes, depth: this.#maxDepth };
+  }
+
   open(): void {
     this.#link.open();
+  }
+
+  /** Sends a text now. It is lost where the broker is away. */
+  send(text: string): void {
+    this.#link.send(text);
   }
 
   /** Sends the answer to an attempt, now or when the broker is back and still wants it. */
@@ -203,6 +216,7 @@ export class BrokerLink {
 
   #onReady({ heartbeat_ms, abort, limits }: Welcome): void {
     this.#maxMessageBytes = limits.message_bytes;
+    this.#maxDepth = limits.depth ?? defaultLimits.maxDepth;
     const { logger, endpoint, runtime } = this.#options;
     logger.info({ endpoint }, "connected");
     this.#isDown = false;
@@ -257,6 +271,8 @@ export class BrokerLink {
       } else if (asked.method === Push.TaskStop) {
         const { id, grace_ms } = asked.params as { id: string; grace_ms: number };
         this.#handlers.onStop(id, grace_ms);
+      } else if (asked.method === Push.StreamGrant || asked.method === Push.StreamInput) {
+        this.#handlers.onStream(asked.method, asked.params);
       }
     }
   }

@@ -27,6 +27,9 @@ import { Reports } from "./reports.ts";
 import { Run } from "./run.ts";
 import type { RunHost } from "./run-context.ts";
 import { type NodeEffect, type NodeEvent, NodeState } from "./state/node-state.ts";
+import { NodeStreams } from "./streams/node-streams.ts";
+
+const noItems = { bytes: 0, depth: 0 };
 
 /** Runs tasks: serves the methods of its dispatcher to the brokers it is told of. */
 export class Node implements NodeSetup {
@@ -37,6 +40,7 @@ export class Node implements NodeSetup {
   readonly #pipeline: Pipeline;
   readonly #executor: Executor;
   readonly #nested: NestedCalls;
+  readonly #streams: NodeStreams;
   readonly #host: RunHost;
   readonly #events: NodeEvent<Run>[] = [];
   #isHandling = false;
@@ -61,11 +65,16 @@ export class Node implements NodeSetup {
       endpoint: (link) => this.#links[link]?.endpoint ?? "",
       onWaiting: (run, change) => this.#handle({ type: "waiting", assignment: run, change }),
     });
+    this.#streams = new NodeStreams({
+      send: (link, text) => this.#links[link]?.send(text),
+      limits: (link) => this.#links[link]?.limits ?? noItems,
+    });
     this.#host = {
       runtime,
       reports: new Reports(runtime, (link, method, params) => this.#links[link]?.report(method, params)),
       clientOf: (run) => this.#nested.clientOf(run),
       pipeline: this.#pipeline,
+      streamsOf: (link, id, shape) => this.#streams.make(link, id, shape),
       onThrown: (run, error) => this.#exceptions.onThrown(run, error),
     };
     this.#leaving = new Leaving(
@@ -133,6 +142,7 @@ export class Node implements NodeSetup {
         },
         onAborted: (id) => this.#handle({ type: "aborted", link: number, id }),
         onStop: (id, graceMs) => this.#handle({ type: "stop", link: number, id, graceMs }),
+        onStream: (method, params) => this.#streams.onPush(number, method, params),
         nameInstance: (method, params) => dispatcher.instanceOf(method, params),
         onLost: () => {
           this.#handle({ type: "lost", link: number });
@@ -144,6 +154,7 @@ export class Node implements NodeSetup {
           this.#handle({ type: "welcomed", link: number });
           if (number === 0) for (const request of this.#locals.wanted()) link.runLocal(request);
           this.#leaving.welcomed(number);
+          this.#streams.resume(number);
           this.#onReady?.();
         },
       },
@@ -296,7 +307,9 @@ export class Node implements NodeSetup {
 
   #run(run: Run): void {
     this.#locals.onStarted(run);
+    this.#streams.add(run);
     this.#executor.start(run, (response) => {
+      this.#streams.remove(run);
       run.end();
       this.#locals.onEnded(run, "error" in response && !run.isAborted);
       this.#handle({ type: "ended", assignment: run, response });

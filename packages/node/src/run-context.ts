@@ -1,10 +1,17 @@
 // What `current()` returns in a handler: what is known of its run, and what it can tell and ask.
 
 import type { Client } from "zerotask-client";
-import { type TaskContext as CoreContext, OptionError, type Runtime, type TaskLog } from "zerotask-core";
+import {
+  type TaskContext as CoreContext,
+  OptionError,
+  type Runtime,
+  type StreamShape,
+  type TaskLog,
+} from "zerotask-core";
 import type { Pipeline } from "./pipeline/pipeline.ts";
 import type { Reports } from "./reports.ts";
 import type { Run } from "./run.ts";
+import type { RunStreams } from "./streams/run-streams.ts";
 
 export interface TaskContext<Methods = unknown> extends CoreContext {
   /**
@@ -22,6 +29,8 @@ export interface RunHost {
   readonly pipeline: Pipeline;
   /** The client of this run. */
   clientOf(run: Run): Client;
+  /** The streams of a new run. */
+  streamsOf(link: number, id: string, shape: StreamShape): RunStreams;
   /** Is told of what a handler threw. */
   onThrown(run: Run, error: unknown): void;
 }

@@ -3,6 +3,7 @@ import type { Handler, Request, Scope } from "zerotask-core";
 import { isLocalAttempt } from "./local-tasks.ts";
 import { RunContext, type RunHost } from "./run-context.ts";
 import type { Assignment } from "./state/node-state.ts";
+import type { RunStreams } from "./streams/run-streams.ts";
 
 export class Run implements Assignment, Scope {
   readonly link: number;
@@ -12,6 +13,9 @@ export class Run implements Assignment, Scope {
   /** By when it is to have ended, by the host's clock. */
   readonly #until: number | undefined;
   #context: RunContext | undefined;
+  /** Where it has streams. */
+  readonly streams: RunStreams | undefined;
+  readonly consume: Scope["consume"];
   isAborted = false;
   readonly isLocal: boolean;
 
@@ -22,7 +26,11 @@ export class Run implements Assignment, Scope {
     this.request = request;
     this.isLocal = isLocalAttempt(id);
     this.#host = host;
-    const timeoutMs = request.meta?.timeout_ms;
+    const { meta } = request;
+    const timeoutMs = meta?.timeout_ms;
+    const streams = meta?.stream && host.streamsOf(link, id, meta.stream);
+    this.streams = streams;
+    this.consume = streams?.hasOutput === true ? (items) => streams.send(items) : undefined;
     this.#until = timeoutMs === undefined ? undefined : host.runtime.now() + timeoutMs;
   }
 
@@ -56,6 +64,7 @@ export class Run implements Assignment, Scope {
   abort(): void {
     this.isAborted = true;
     this.#context?.abort();
+    this.streams?.abort();
   }
 
   /** Nothing more comes from its handler that could be told. */

@@ -24,6 +24,7 @@ import { LimitCommands } from "./commands/limit-commands.ts";
 import { NodeCommands } from "./commands/node-commands.ts";
 import { RunCommands } from "./commands/run-commands.ts";
 import { ScheduleCommands } from "./commands/schedule-commands.ts";
+import { StreamCommands } from "./commands/stream-commands.ts";
 import { TaskCommands } from "./commands/task-commands.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Effect } from "./effect.ts";
@@ -87,6 +88,7 @@ export class BrokerState {
       new FailedCommands(this.#parts),
       this.#limitCommands,
       new EventCommands(this.#parts),
+      new StreamCommands(this.#parts),
     ];
     for (const commands of tables) {
       for (const [method, names, handler] of commands.table()) this.#commands.set(method, { names, handler });

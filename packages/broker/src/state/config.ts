@@ -37,7 +37,10 @@ export interface BrokerConfig extends LoadBounds, EventBounds {
   readonly maxSessions: number;
   /** How many requests may wait for tasks to be settled. */
   readonly maxWaiters: number;
-  /** How long after a start stored tasks are kept for the nodes that may still be running them. */
+  /**
+   * How long after a start stored tasks are kept for the nodes that may still be running them; and how long streams
+   * are kept for a node that was lost.
+   */
   readonly adoptMs: number;
   /** Whether there is a store on disk, besides the one in memory. */
   readonly hasDisk: boolean;

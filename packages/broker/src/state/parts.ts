@@ -17,6 +17,7 @@ import { Sessions } from "./peers/sessions.ts";
 import { Schedules } from "./schedules/schedules.ts";
 import { Backlog } from "./storage/backlog.ts";
 import { Storages } from "./storage/storages.ts";
+import { Streams } from "./streams/streams.ts";
 import { Calls } from "./tasks/calls.ts";
 import { Locals } from "./tasks/locals.ts";
 import { Revival } from "./tasks/revival.ts";
@@ -57,6 +58,7 @@ export interface BrokerParts {
   readonly schedules: Schedules;
   readonly positions: Positions;
   readonly emptiness: Emptiness;
+  readonly streams: Streams;
 }
 
 export function assemble(config: BrokerConfig): BrokerParts {
@@ -69,6 +71,7 @@ export function assemble(config: BrokerConfig): BrokerParts {
   const events = new Events(turn, config);
   const statuses = new Statuses(events, config.isHeard);
   const waiters = new Waiters(deadlines, config.maxWaiters);
+  const streams = new Streams(turn);
   const { wall } = config;
   const { local } = sessions;
   const methods = new MethodTable(turn, deadlines, {
@@ -119,7 +122,8 @@ export function assemble(config: BrokerConfig): BrokerParts {
   const life: TaskLife = new TaskLife({ ...more, settlement, runs: () => runs, locals: () => locals });
   const locals: Locals = new Locals({ ...more, settlement, life });
   const stops: Stops = new Stops({ turn, settlement, life, runs: () => runs });
-  const runs: Runs = new Runs({ ...more, settlement, life, stops, locals: () => locals, bounds: config });
+  const ended = { settlement, life, stops, streams, locals: () => locals, bounds: config };
+  const runs: Runs = new Runs({ ...more, ...ended });
   const batches = new Batches({ ...more, life });
   const calls = new Calls({ ...more, settlement, life });
   const submissions = new Submissions({ ...more, settlement, life, batches });
@@ -127,6 +131,6 @@ export function assemble(config: BrokerConfig): BrokerParts {
   const positions = new Positions(base);
   const revival = new Revival(more);
   const emptiness = new Emptiness({ sessions, backlog });
-  const last = { submissions, schedules, positions, revival, emptiness };
+  const last = { submissions, schedules, positions, revival, emptiness, streams };
   return { ...more, settlement, life, runs, stops, locals, calls, ...last };
 }

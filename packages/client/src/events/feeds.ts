@@ -57,6 +57,7 @@ export class Feeds {
   constructor(session: Session, listen: Listen) {
     this.#session = session;
     this.#announcements = new Announcements(listen, session.runtime);
+    session.onReady(() => this.#onReady());
   }
 
   /** @throws OptionError */
@@ -99,7 +100,7 @@ export class Feeds {
   }
 
   /** Connected (again). */
-  onReady(): void {
+  #onReady(): void {
     this.#announcements.connect(this.#session.publishEndpoint);
     for (const feed of this.#open) feed.onReady();
   }

@@ -12,19 +12,20 @@ import {
   silentLogger,
   systemRuntime,
 } from "zerotask-core";
-import type { ClientControls } from "../client.ts";
+import type { ClientControls, StreamControls } from "../client.ts";
+import type { EventFilter } from "../events/feeds.ts";
 import { boundBy, type Nesting } from "../nesting.ts";
 import { type CallOptions, callOptionNames, resolveCallOptions } from "../options.ts";
 import { methodProxy } from "../proxy.ts";
 import { TaskHandle } from "../task-handle.ts";
 import { withTimeout } from "../timeout.ts";
-import type { Calls, Ignores } from "../typing.ts";
+import type { Calls, Ignores, Streams } from "../typing.ts";
 import { localHostOf } from "./local-host.ts";
 import type { LocalRun } from "./local-run.ts";
 import { LocalStream } from "./local-stream.ts";
 import type { LocalTask } from "./local-task.ts";
 import { LocalTasks } from "./local-tasks.ts";
-import type { LocalStreams, LocalSubmits } from "./local-typing.ts";
+import type { LocalSubmits } from "./local-typing.ts";
 
 export type LocalClientOptions = CallOptions & {
   /** How many tasks run at once; one that waits for a call of its own doesn't count. @default 100 */
@@ -41,7 +42,7 @@ interface LocalControls<Methods> {
   /** Submits tasks: each call returns a handle at once. */
   readonly $later: LocalLater<Methods>;
   /** Calls generators: the items are made as they are asked for. */
-  readonly $stream: LocalStreams<Methods>;
+  readonly $stream: Streams<Methods> & StreamControls;
   /** Submits tasks and forgets them: never rejects. */
   readonly $ignore: Ignores<Methods>;
   /** A handle on a task that was submitted, by its id: of the last 10,000 that are settled, and all that are not. */
@@ -142,11 +143,13 @@ function clientView(shared: Shared, options: CallOptions): object {
       nesting?.onWaiting(-1);
     }
   };
+  const read = (method: string, params: Params): AsyncIterable<unknown> =>
+    stream(shared, options, method, params);
   const controls = {
     ...commonControls(shared, options),
     ...withoutBroker,
     $later: laterView(shared, options),
-    $stream: methodProxy({}, (method, params) => stream(shared, options, method, params)),
+    $stream: methodProxy({ $call: (method: string, params: Params = []) => read(method, params) }, read),
     $with: (more: CallOptions) => clientView(shared, resolveLocalOptions(more, options)),
     $call: (method: string, params: Params = []) => call(method, params),
   };
@@ -171,6 +174,7 @@ function commonControls(shared: Shared, options: CallOptions): object {
   // That of a run's client does nothing: it is not the run's to close.
   const close = async (): Promise<void> => (nesting === undefined ? tasks.close() : undefined);
   return {
+    $events: (filter?: EventFilter<unknown>) => tasks.events.follow(filter),
     $ignore: methodProxy({}, (method, params) => void submitted(shared, options, method, params)),
     $handle: (id: string) => {
       if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);

@@ -5,6 +5,7 @@ import {
   isSettled,
   type Outcome,
   type Params,
+  type Runtime,
   TaskStatus,
 } from "zerotask-core";
 import { deferred } from "../deferred.ts";
@@ -13,6 +14,7 @@ import type { CallOptions } from "../options.ts";
 import type { Durability } from "../session.ts";
 import type { Position, TrackedTask } from "../tasks/tracked-task.ts";
 import { Journal } from "./journal.ts";
+import type { LocalEvents } from "./local-events.ts";
 import type { LocalRun } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
 
@@ -29,6 +31,14 @@ export interface Asked {
 const mostEvents = 1_000;
 const mostLines = 10_000;
 
+/** What tasks of one process share. */
+export interface LocalTaskHost {
+  readonly runtime: Runtime;
+  readonly events: LocalEvents;
+  /** How many tasks would begin before this one. */
+  aheadOf(task: LocalTask): number;
+}
+
 export class LocalTask implements TrackedTask {
   readonly asked: Asked;
   readonly events: Journal<TaskEvent> = new Journal<TaskEvent>(mostEvents);
@@ -39,16 +49,14 @@ export class LocalTask implements TrackedTask {
   /** Where it stands among those that are queued: lower is earlier. */
   rank = 0;
   run: LocalRun | undefined;
-  readonly #wall: () => number;
-  readonly #ahead: (task: LocalTask) => number;
+  readonly #host: LocalTaskHost;
   readonly #outcome = deferred<unknown>();
   #state: TaskStatus = TaskStatus.Scheduled;
   #refusal: Error | undefined;
 
-  constructor(asked: Asked, wall: () => number, ahead: (task: LocalTask) => number) {
+  constructor(asked: Asked, host: LocalTaskHost) {
     this.asked = asked;
-    this.#wall = wall;
-    this.#ahead = ahead;
+    this.#host = host;
   }
 
   get id(): string {
@@ -90,11 +98,22 @@ export class LocalTask implements TrackedTask {
 
   tell(event: string, data: unknown): void {
     const { id: taskId, method } = this.asked;
-    this.events.add((seq) => ({ seq, at: new Date(this.#wall()), taskId, method, event, data }));
+    this.events.add((seq) => {
+      const told = { seq, at: new Date(this.#host.runtime.wall()), taskId, method, event, data };
+      this.#host.events.tell(told);
+      return told;
+    });
   }
 
   log(level: TaskLogLine["level"], attempt: number, message: string, data: unknown): void {
-    this.lines.add((seq) => ({ seq, at: new Date(this.#wall()), attempt, level, message, data }));
+    this.lines.add((seq) => ({
+      seq,
+      at: new Date(this.#host.runtime.wall()),
+      attempt,
+      level,
+      message,
+      data,
+    }));
   }
 
   async accepted(): Promise<Durability> {
@@ -109,7 +128,7 @@ export class LocalTask implements TrackedTask {
 
   async position(): Promise<Position> {
     this.#throwIfRefused();
-    return { ahead: this.#ahead(this), etaMs: null };
+    return { ahead: this.#host.aheadOf(this), etaMs: null };
   }
 
   outcome(): Promise<unknown> {

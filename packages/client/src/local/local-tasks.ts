@@ -32,9 +32,10 @@ import {
 import type { CallOptions } from "../options.ts";
 import type { StopOutcome } from "../tasks/run-control.ts";
 import { copyParams, hasStreams } from "./copy.ts";
+import { LocalEvents } from "./local-events.ts";
 import { LocalRun, type LocalRunHost } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
-import { LocalTask } from "./local-task.ts";
+import { LocalTask, type LocalTaskHost } from "./local-task.ts";
 import { TaskTimers } from "./task-timers.ts";
 
 export interface LocalTasksOptions {
@@ -62,7 +63,8 @@ const busyMs = 100;
 // The genuine one, also where a test has put its own clock in place of the timers.
 const defer = setImmediate;
 
-export class LocalTasks implements LocalRunHost {
+export class LocalTasks implements LocalRunHost, LocalTaskHost {
+  readonly events: LocalEvents = new LocalEvents();
   readonly #options: LocalTasksOptions;
   readonly #tasks = new Map<string, LocalTask>();
   /** By when they were settled. */
@@ -108,11 +110,7 @@ export class LocalTasks implements LocalRunHost {
     }
     const known = this.#tasks.get(id);
     if (known !== undefined && refusal === undefined && isSame(known, method, copied)) return known;
-    const task = new LocalTask(
-      { id, method, params: copied, options, trace, stream },
-      this.runtime.wall,
-      (of) => this.#aheadOf(of),
-    );
+    const task = new LocalTask({ id, method, params: copied, options, trace, stream }, this);
     if (known !== undefined) refusal ??= conflict(known);
     if (refusal === undefined) this.#take(task, isSubmitted || idempotencyKey !== undefined);
     else task.refuse(refusal);
@@ -124,7 +122,7 @@ export class LocalTasks implements LocalRunHost {
     const known = this.#tasks.get(id);
     if (known !== undefined) return known;
     const asked = { id, method: "", params: [], options: {}, trace: undefined, stream: undefined };
-    const unknown = new LocalTask(asked, this.runtime.wall, () => 0);
+    const unknown = new LocalTask(asked, this);
     const message = `No task has the id ${JSON.stringify(id)}`;
     unknown.refuse(new UnknownTaskError(message, ErrorCode.InvalidTaskId));
     return unknown;
@@ -172,7 +170,7 @@ export class LocalTasks implements LocalRunHost {
   }
 
   #again({ asked, attempt }: LocalTask, params: Params): void {
-    const task = new LocalTask({ ...asked, params }, this.runtime.wall, (of) => this.#aheadOf(of));
+    const task = new LocalTask({ ...asked, params }, this);
     task.attempt = attempt;
     this.#settled.delete(task.id);
     this.#take(task, true);
@@ -209,6 +207,7 @@ export class LocalTasks implements LocalRunHost {
       task.abandonBy(error);
     }
     this.#unsettled.clear();
+    this.events.end();
   }
 
   #refusalOf(method: string): Error | undefined {
@@ -355,7 +354,7 @@ export class LocalTasks implements LocalRunHost {
     this.#tasks.delete(oldest);
   }
 
-  #aheadOf(task: LocalTask): number {
+  aheadOf(task: LocalTask): number {
     if (task.state !== TaskStatus.Queued) return 0;
     let count = 0;
     for (const other of this.#queue) if (other !== task && other.rank < task.rank) count++;

@@ -19,6 +19,8 @@ export const ErrorCode = {
   TaskStopped: -32040,
   TaskExpired: -32041,
   NodeLost: -32042,
+  /** Items of a stream went by, and what comes after them can't be had any more. */
+  StreamLost: -32043,
   TaskNotComplete: -32050,
   Busy: -32060,
   TooLarge: -32061,

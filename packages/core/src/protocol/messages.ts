@@ -1,4 +1,5 @@
 // The shapes of JSON-RPC 2.0 messages, and how to make them.
+import type { StreamShape } from "./streams.ts";
 
 /** `null` is a legal id (JSON-RPC 2.0, section 4): such a request is answered, with a null id. */
 export type RequestId = string | number | null;
@@ -20,6 +21,8 @@ export interface TaskMeta {
   readonly timeout_ms?: number;
   /** The task that all began with. */
   readonly trace?: string;
+  /** Which streams it has. */
+  readonly stream?: StreamShape;
 }
 
 export interface ErrorObject {

@@ -17,6 +17,8 @@ export const BrokerMethod = {
   ClientTaskPosition: "zerotask.broker.client_task_position",
   ClientEvents: "zerotask.broker.client_events",
   ClientTaskLogs: "zerotask.broker.client_task_logs",
+  ClientStreamGrant: "zerotask.broker.client_stream_grant",
+  ClientStreamInput: "zerotask.broker.client_stream_input",
   FailedList: "zerotask.broker.failed_list",
   FailedRetry: "zerotask.broker.failed_retry",
   FailedRetryAll: "zerotask.broker.failed_retry_all",
@@ -42,6 +44,8 @@ export const BrokerMethod = {
   NodeTaskUnstoppable: "zerotask.broker.node_task_unstoppable",
   NodeTaskEvent: "zerotask.broker.node_task_event",
   NodeTaskLog: "zerotask.broker.node_task_log",
+  NodeStreamItems: "zerotask.broker.node_stream_items",
+  NodeInputGrant: "zerotask.broker.node_input_grant",
   Discover: "rpc.discover",
 } as const;
 
@@ -55,6 +59,14 @@ export const Push = {
   TaskStop: "zerotask.node.task_stop",
   /** `{method, params}`, a request: which instance of a singleton these params name. */
   NameInstance: "zerotask.node.name_instance",
+  /** `{id, seq, items, bytes, end?}`: what the handler of the call `id` yielded. */
+  StreamItems: "zerotask.client.stream_items",
+  /** `{id, input, taken, received, again?, closed?}`: how far the handler of the call `id` has read one of its inputs. */
+  InputGrant: "zerotask.client.input_grant",
+  /** `{id, taken, received, again?}`: how far the client has read what the attempt `id` yields. */
+  StreamGrant: "zerotask.node.stream_grant",
+  /** `{id, input, seq, items, bytes, end?, error?}`: items of an input of the attempt `id`. */
+  StreamInput: "zerotask.node.stream_input",
   /** No meaning: sending it shows the broker whether the peer is still there. */
   Ping: "zerotask.ping",
 } as const;

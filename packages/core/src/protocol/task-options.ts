@@ -9,6 +9,7 @@ import {
   OptionTable,
   oneOf,
 } from "./option-table.ts";
+import { type StreamShape, streamTable } from "./streams.ts";
 import { mostSpanMs, type When, whenOption } from "./when.ts";
 
 /** How long to wait before the next run of a task that failed: `initialMs * factor ** (failures - 1)`, at most `maxMs`. */
@@ -82,6 +83,8 @@ export interface WireOptions extends CommonOptions {
   readonly trace?: string;
   /** How much time it has in all, from when it is taken: nobody waits for it any longer. */
   readonly deadlineMs?: number;
+  /** Which streams it has: only of calls. */
+  readonly stream?: StreamShape;
 }
 
 export const defaultBackoff: Backoff = { initialMs: 1_000, factor: 2, maxMs: 300_000, jitter: 0.5 };
@@ -135,6 +138,7 @@ const wireTable = new OptionTable<WireOptions>("option of a task", {
   discard: booleanOption,
   trace: nameOption(256),
   deadlineMs: positiveInteger,
+  stream: streamTable,
 });
 
 export const submitOptionNames: readonly string[] = submitTable.names;
@@ -151,7 +155,7 @@ export function wireOptionsFromWire(wire: { readonly [name: string]: unknown }):
 
 /** With names as they are on the wire: `timeout_ms`. What is not set is left out. */
 export function optionsToWire(
-  options: SubmitOptions & Pick<WireOptions, "notify" | "discard" | "trace" | "deadlineMs">,
+  options: SubmitOptions & Pick<WireOptions, "notify" | "discard" | "trace" | "deadlineMs" | "stream">,
 ): {
   readonly [name: string]: unknown;
 } {

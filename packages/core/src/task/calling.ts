@@ -54,14 +54,28 @@ export function fail(error: unknown, scope: Scope | undefined, callback: Callbac
 }
 
 async function consume(items: AsyncIterable<unknown>, scope: Scope | undefined): Promise<unknown> {
-  return scope?.consume === undefined ? collect(items) : scope.consume(items);
+  return scope?.consume === undefined ? collect(items, scope) : scope.consume(items);
 }
 
 /** What was not asked for as a stream is one result: an array. */
-async function collect(items: AsyncIterable<unknown>): Promise<unknown[]> {
+async function collect(items: AsyncIterable<unknown>, scope: Scope | undefined): Promise<unknown[]> {
+  const signal = signalOf(scope);
   const all: unknown[] = [];
-  for await (const item of items) all.push(item);
+  for await (const item of items) {
+    // Nobody wants them any more, and they may have no end.
+    if (signal?.aborted === true) break;
+    all.push(item);
+  }
   return all;
+}
+
+function signalOf(scope: Scope | undefined): AbortSignal | undefined {
+  try {
+    return scope?.context().signal;
+  } catch {
+    // There is no context that all of its calls share.
+    return undefined;
+  }
 }
 
 /** Params in the order of `names`; without names, params by name are one object. @throws InvalidParamsError */

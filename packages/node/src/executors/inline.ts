@@ -13,10 +13,12 @@ export class InlineExecutor implements Executor {
   }
 
   start(run: Run, done: (response: Response) => void): void {
+    const { streams } = run;
     const onEnd = (response: Response | undefined): void => {
-      if (response !== undefined) done(response);
+      if (response !== undefined) done(streams === undefined ? response : streams.checked(response));
     };
-    this.#dispatcher.dispatch(run.request, onEnd, run, this.#runtime);
+    const request = streams === undefined ? run.request : streams.withInputs(run.request);
+    this.#dispatcher.dispatch(request, onEnd, run, this.#runtime);
   }
 
   /** The handler has the signal itself. */

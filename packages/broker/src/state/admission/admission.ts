@@ -57,7 +57,8 @@ export class Admission {
       this.#handlers.end(task, TaskStatus.Stopped, taken(task));
       return false;
     }
-    if (coalesce !== true || task.method.nodes.size === 0) return true;
+    // Each stream has a consumer of its own.
+    if (coalesce !== true || task.method.nodes.size === 0 || task.options.stream !== undefined) return true;
     this.#shared.join(task);
     this.#handlers.onParked(task);
     return false;

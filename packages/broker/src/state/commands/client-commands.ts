@@ -3,6 +3,7 @@ import {
   BrokerMethod,
   describe,
   ErrorCode,
+  isBrokerTask,
   isReservedMethod,
   type Outcome,
   wireOptionsFromWire,
@@ -129,6 +130,9 @@ export class ClientCommands {
     const owner = clientOf(command, read, this.#parts);
     const method = readMethod(read);
     const options = read.options("options", wireOptionsFromWire);
+    if (options.stream !== undefined) {
+      throw new Refusal(ErrorCode.InvalidParams, "Expected a task without streams: only calls have some");
+    }
     const params = read.taskParams("params");
     const own = read.has("task_id")
       ? checkId(readTaskId(read), ErrorCode.InvalidTaskId, "a task id")
@@ -156,6 +160,9 @@ export class ClientCommands {
         ErrorCode.InvalidParams,
         "A call is in memory only: what is to be stored, has an idempotency key or joins a batch has to be submitted",
       );
+    }
+    if (options.stream !== undefined && isBrokerTask(method)) {
+      throw new Refusal(ErrorCode.NotAllowed, "A task of the broker itself can't have streams");
     }
     const params = read.taskParams("params");
     this.#parts.calls.ofSession({ method, params, requestId, options, bytes }, session);

@@ -14,10 +14,11 @@ export function assignmentOf(task: Task, now: number): Request {
 /** Most tasks have none. */
 function metaOf(task: Task, now: number): TaskMeta | undefined {
   const timeoutMs = runTimeoutOf(task, now);
-  const { trace } = task.options;
-  if (timeoutMs === undefined && trace === undefined) return undefined;
+  const { trace, stream } = task.options;
+  if (timeoutMs === undefined && trace === undefined && stream === undefined) return undefined;
   return {
     ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }),
     ...(trace !== undefined && { trace }),
+    ...(stream !== undefined && { stream }),
   };
 }

@@ -16,6 +16,7 @@ import type { Admission } from "../admission/admission.ts";
 import { busy, type Command, checkId, type ParamReader, Refusal } from "../commands/command.ts";
 import type { BrokerConfig } from "../config.ts";
 import type { Scheduler } from "../order/scheduler.ts";
+import type { Streams } from "../streams/streams.ts";
 import { heldAttempt, isFree, readAttempt } from "../tasks/attempts.ts";
 import type { Locals } from "../tasks/locals.ts";
 import type { Runs } from "../tasks/runs.ts";
@@ -41,6 +42,7 @@ export interface NodeParts {
   readonly stops: Stops;
   readonly locals: Locals;
   readonly admission: Admission;
+  readonly streams: Streams;
 }
 
 /** How many attempts a node may bring back. */
@@ -162,6 +164,11 @@ export class NodeArrivals {
       return true;
     }
     const attempt = readAttempt(attemptId);
+    const streaming = attempt && this.#parts.tasks.get(attempt.id);
+    if (streaming !== undefined && this.#parts.streams.mayGoOn(streaming, attempt?.number ?? 0, node)) {
+      this.#parts.scheduler.adopt(streaming, node, streaming.attempt);
+      return true;
+    }
     const task = attempt && this.#parts.tasks.submitted(attempt.id);
     if (attempt === undefined || task === undefined) return false;
     if (!isFree(task) || !task.mayRunElsewhere) return false;

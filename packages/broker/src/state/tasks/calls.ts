@@ -15,6 +15,7 @@ import { dueAtOf, expiresAtOf, priorityOf } from "../order/timing.ts";
 import type { Addressee } from "../peers/addressee.ts";
 import type { ClientSession } from "../peers/client-session.ts";
 import type { Sessions } from "../peers/sessions.ts";
+import { streamLost } from "../streams/streams.ts";
 import type { Turn } from "../turn.ts";
 import type { Settlement } from "./settlement.ts";
 import type { NewTask } from "./task.ts";
@@ -59,9 +60,11 @@ export class Calls {
   ofSession(call: Call, owner: ClientSession): void {
     const { settlement, tasks } = this.#parts;
     const { requestId } = call;
-    const id = `${owner.id}-${keyOf(requestId)}`;
+    const id = callId(owner, requestId);
     const known = tasks.get(id);
-    if (known === undefined) {
+    if (known === undefined && call.options.stream?.resumed === true) {
+      owner.addressee.deliver(failure(requestId, streamLost()));
+    } else if (known === undefined) {
       this.#take(call, id, owner.id, owner, owner.addressee);
     } else if (known.caller === owner) {
       known.requestId = requestId;
@@ -118,6 +121,11 @@ export class Calls {
     };
     life.call(task, lane);
   }
+}
+
+/** The id of the task that a client's request is. */
+export function callId(owner: ClientSession, requestId: RequestId): string {
+  return `${owner.id}-${keyOf(requestId)}`;
 }
 
 /** The ids 1 and "1" are two requests: a string that could be a number is quoted. */

@@ -13,9 +13,11 @@ import {
   TaskStatus,
 } from "zerotask-core";
 import type { Statuses } from "../events/statuses.ts";
+import type { Patience } from "../order/patience.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import { runTimeoutOf } from "../order/timing.ts";
 import type { Storages } from "../storage/storages.ts";
+import type { Streams } from "../streams/streams.ts";
 import type { Turn } from "../turn.ts";
 import type { Locals } from "./locals.ts";
 import type { Settlement } from "./settlement.ts";
@@ -27,12 +29,15 @@ import { rescheduled } from "./task-record.ts";
 export interface RunBounds {
   /** How often a task may lose its node before it fails. */
   readonly redeliveries: number;
+  /** How long a node that was lost may take to come back to its streams. */
+  readonly adoptMs: number;
   /** A random number from 0 to 1. */
   readonly random: () => number;
 }
 
 export interface RunParts {
   readonly turn: Turn;
+  readonly patience: Patience;
   readonly scheduler: Scheduler;
   readonly storages: Storages;
   readonly settlement: Settlement;
@@ -40,6 +45,7 @@ export interface RunParts {
   readonly stops: Stops;
   readonly locals: () => Locals;
   readonly statuses: Statuses;
+  readonly streams: Streams;
   readonly bounds: RunBounds;
 }
 
@@ -79,6 +85,10 @@ export class Runs {
   /** The node that had the task is gone. */
   lose(task: Task): void {
     if (this.#parts.stops.lose(task, "killed") || this.#isLost(task)) return;
+    if (this.#parts.streams.hasBegun(task)) {
+      this.#holdStream(task);
+      return;
+    }
     task.losses++;
     if (task.losses <= this.#parts.bounds.redeliveries) {
       this.putBack(task);
@@ -93,7 +103,8 @@ export class Runs {
   putBack(task: Task): void {
     if (this.#parts.stops.lose(task, "killed") || this.#isLost(task)) return;
     task.hasBegun = true;
-    this.#waitAgain(task);
+    if (this.#parts.streams.hasBegun(task)) this.#loseStream(task);
+    else this.#waitAgain(task);
   }
 
   /** Two nodes run what there is to be one of: this one is told to give it up, and the task waits again. */
@@ -126,6 +137,11 @@ export class Runs {
 
   /** The task has been running for longer than it may. */
   overrun(task: Task): void {
+    // Of a stream: the node that it was lost with did not come back.
+    if (task.node === undefined && this.#parts.streams.hasBegun(task)) {
+      this.#loseStream(task);
+      return;
+    }
     const ran = Math.round(this.#parts.turn.now - task.assignedAt);
     const timeoutMs = Math.min(ran, runTimeoutOf(task, task.assignedAt) ?? ran);
     const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
@@ -145,22 +161,41 @@ export class Runs {
   }
 
   /** Whether the task, or any that takes part in its run, may be run once more when this run fails. */
-  #mayFailAgain({ failures, members, method, options, pin }: Task): boolean {
+  #mayFailAgain(task: Task): boolean {
+    const { failures, members, method, options, pin } = task;
     if (pin !== undefined) return true;
     if (members !== undefined) return [...members].some((member) => this.#mayFailAgain(member));
+    if (this.#parts.streams.hasBegun(task)) return false;
     return failures < (options.retries ?? method.description?.retries ?? 0);
+  }
+
+  /** A node whose connection was cut is back in a moment, and has all that is missing. */
+  #holdStream(task: Task): void {
+    const { bounds, patience, scheduler, statuses, streams, turn } = this.#parts;
+    streams.hold(task);
+    scheduler.unassign(task);
+    statuses.set(task, TaskStatus.Running);
+    patience.arm(task, turn.now + bounds.adoptMs);
+  }
+
+  /** Another attempt would repeat what went by. */
+  #loseStream(task: Task): void {
+    const message = "Its node was lost after items of its streams had gone by";
+    const error = errorObject(ErrorCode.NodeLost, message);
+    this.#parts.settlement.settle(task, TaskStatus.Failed, { error }, message.length);
   }
 
   /** The handler wants to be run again: that is no failure, but it may not go on for ever. */
   #rerun(task: Task, asked: ErrorObject): void {
     const { options, method } = task;
     const most = options.maxRetries ?? method.description?.maxRetries ?? defaultMaxRetries;
-    if (task.reruns < most) {
+    if (task.reruns < most && !this.#parts.streams.hasBegun(task)) {
       task.reruns++;
       this.#runAgain(task, rerunDelay(asked.data));
       return;
     }
-    const message = `The task asked to be run again more than ${most} times: ${asked.message}`;
+    const why = task.reruns < most ? "after items of its streams had gone by" : `more than ${most} times`;
+    const message = `The task asked to be run again ${why}: ${asked.message}`;
     const error = errorObject(ErrorCode.TaskFailed, message, { name: "RetryError", message });
     this.#parts.settlement.settle(task, TaskStatus.Failed, { error }, message.length);
   }

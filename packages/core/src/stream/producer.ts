@@ -1,0 +1,259 @@
+// The end of a stream that items come from: pulls them as far as the consumer has room, and keeps them until they arrived.
+
+import { Deque } from "../collections/deque.ts";
+import { errorToWire, TooLargeError } from "../errors.ts";
+import { ErrorCode } from "../protocol/error-codes.ts";
+import { isDeeperThan, isLongerThan } from "../protocol/json.ts";
+import type { ErrorObject } from "../protocol/messages.ts";
+import type { StreamGrant, StreamWindow } from "../protocol/streams.ts";
+
+/** A batch as it is sent: its items are JSON already. */
+export interface EncodedBatch {
+  readonly seq: number;
+  /** A JSON array. */
+  readonly items: string;
+  readonly bytes: number;
+  readonly end?: true;
+  readonly error?: ErrorObject;
+}
+
+/** What a single item may be. */
+export interface ItemLimits {
+  readonly bytes: number;
+  /** How deep it may nest. */
+  readonly depth: number;
+}
+
+export interface ProducerOptions {
+  readonly window: StreamWindow;
+  readonly limits: () => ItemLimits;
+  /** Sends a batch, or loses it: then `resume` is called, or the consumer asks for it again. */
+  readonly send: (batch: EncodedBatch) => void;
+  /**
+   * Who is told of what the iterable threw: the consumer, as the end of its items, or the caller of `run`, once the
+   * consumer has all items before it.
+   */
+  readonly errors: "sent" | "thrown";
+  /** Calls back when this tick is over: what it produced leaves as one batch. @default setImmediate */
+  readonly defer?: (callback: () => void) => void;
+}
+
+interface Kept {
+  readonly batch: EncodedBatch;
+  /** How many items there are up to the end of this batch. */
+  readonly until: number;
+}
+
+const maxBatchItems = 256;
+const maxBatchBytes = 64 * 1024;
+/** Around an item in its message. */
+const envelopeBytes = 1_024;
+const envelopeDepth = 2;
+
+export class StreamProducer {
+  readonly #options: ProducerOptions;
+  readonly #defer: (callback: () => void) => void;
+  readonly #maxItems: number;
+  /** Sent, and not known to be taken. */
+  readonly #kept = new Deque<Kept>();
+  #keptBytes = 0;
+  /** Items that wait to be sent together. */
+  #texts: string[] = [];
+  #textBytes = 0;
+  #isDeferred = false;
+  /** Items that were produced, and where the end stands, if there is one. */
+  #count = 0;
+  #last = Number.POSITIVE_INFINITY;
+  #taken = 0;
+  #received = 0;
+  #isStopped = false;
+  #wake: (() => void) | undefined;
+  #onStopped: (() => void) | undefined;
+
+  constructor(options: ProducerOptions) {
+    this.#options = options;
+    this.#defer = options.defer ?? ((callback) => void setImmediate(callback));
+    this.#maxItems = Math.max(1, Math.min(maxBatchItems, Math.floor(options.window.items / 4)));
+  }
+
+  /**
+   * Sends all items.
+   * @returns when the consumer has received them, or after `stop` when the iterable was closed
+   * @throws what the iterable threw, and TypeError or TooLargeError for an item that can't be sent, unless errors are sent
+   */
+  async run(items: AsyncIterable<unknown>): Promise<void> {
+    if (this.#isStopped) return close(items[Symbol.asyncIterator]());
+    const iterator = items[Symbol.asyncIterator]();
+    const stopped = new Promise<void>((resolve, reject) => {
+      this.#onStopped = () => void close(iterator).then(resolve, reject);
+    });
+    await Promise.race([this.#all(iterator, stopped), stopped]);
+    this.#onStopped = undefined;
+  }
+
+  /** What the consumer told. */
+  onGrant({ taken, received, again = false, closed = false }: StreamGrant): void {
+    if (closed) {
+      this.stop();
+      return;
+    }
+    const end = Number.isFinite(this.#last) ? this.#last + 1 : this.#count;
+    this.#taken = Math.max(this.#taken, Math.min(taken, this.#count));
+    this.#received = Math.max(this.#received, Math.min(received, end));
+    for (let first = this.#kept.peek(); first && this.#isDone(first); first = this.#kept.peek()) {
+      this.#kept.shift();
+      this.#keptBytes -= first.batch.bytes;
+    }
+    if (again) this.#sendAgain();
+    this.#wakeUp();
+  }
+
+  /** What was sent, or told, may have got lost: sends all of it again that is not known to have arrived. */
+  resume(): void {
+    if (this.#isStopped || this.#sendAgain() > 0) return;
+    // What has arrived already is answered with how far it was taken.
+    this.#options.send({ seq: 0, items: "[]", bytes: 0 });
+  }
+
+  /** Nobody wants any more: the iterable is closed, so that its `finally` blocks run, and nothing more is sent. */
+  stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#kept.retain(() => false);
+    this.#texts = [];
+    this.#onStopped?.();
+    this.#wakeUp();
+  }
+
+  #sendAgain(): number {
+    let count = 0;
+    for (const { batch, until } of this.#kept) {
+      if (until <= this.#received) continue;
+      this.#options.send(batch);
+      count++;
+    }
+    return count;
+  }
+
+  async #all(iterator: AsyncIterator<unknown>, stopped: Promise<void>): Promise<void> {
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      await this.#pump(iterator);
+    } catch (error) {
+      failure = { error };
+    }
+    if (this.#isStopped) return stopped;
+    await this.#finish(failure);
+  }
+
+  async #pump(iterator: AsyncIterator<unknown>): Promise<void> {
+    for (;;) {
+      while (!this.#hasRoom && !this.#isStopped) await this.#change();
+      if (this.#isStopped) return;
+      const { done, value } = await iterator.next();
+      if (this.#isStopped || done === true) return;
+      try {
+        this.#add(value);
+      } catch (error) {
+        await close(iterator).catch(() => undefined);
+        throw error;
+      }
+    }
+  }
+
+  async #finish(failure: { readonly error: unknown } | undefined): Promise<void> {
+    const isSent = this.#options.errors === "sent";
+    // An output ends with its task; that all has arrived has to be known before.
+    if (isSent || this.#count > this.#received) {
+      this.#last = this.#count;
+      this.#flush(isSent && failure !== undefined ? errorToWire(failure.error) : undefined);
+      while (this.#received <= this.#last && !this.#isStopped) await this.#change();
+    }
+    if (failure !== undefined && !isSent) throw failure.error;
+  }
+
+  get #hasRoom(): boolean {
+    const { items, bytes } = this.#options.window;
+    return this.#count - this.#taken < items && this.#keptBytes + this.#textBytes < bytes;
+  }
+
+  #add(item: unknown): void {
+    const text = encodeItem(item, this.#options.limits());
+    this.#texts.push(text);
+    this.#textBytes += text.length + 1;
+    this.#count++;
+    if (this.#texts.length >= this.#maxItems || this.#textBytes >= maxBatchBytes) this.#flush();
+    else if (!this.#isDeferred) {
+      this.#isDeferred = true;
+      this.#defer(() => {
+        this.#isDeferred = false;
+        if (this.#texts.length > 0) this.#flush();
+      });
+    }
+  }
+
+  #flush(error?: ErrorObject): void {
+    const isLast = this.#last === this.#count;
+    if (this.#isStopped || (this.#texts.length === 0 && !isLast)) return;
+    const until = this.#count + (isLast ? 1 : 0);
+    const batch: EncodedBatch = {
+      seq: this.#count - this.#texts.length,
+      items: `[${this.#texts.join(",")}]`,
+      bytes: this.#textBytes,
+      ...(isLast && { end: true }),
+      ...(error !== undefined && { error }),
+    };
+    this.#keptBytes += this.#textBytes;
+    this.#texts = [];
+    this.#textBytes = 0;
+    this.#kept.push({ batch, until });
+    this.#options.send(batch);
+  }
+
+  /** Bytes are given back when all of a batch was taken: its consumer counts them so, too. */
+  #isDone({ until }: Kept): boolean {
+    return until <= this.#taken || (until > this.#last && until <= this.#received);
+  }
+
+  #change(): Promise<void> {
+    // What the consumer is to make room for has to reach it first.
+    if (this.#texts.length > 0) this.#flush();
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+}
+
+async function close(iterator: AsyncIterator<unknown>): Promise<void> {
+  await iterator.return?.();
+}
+
+function encodeItem(item: unknown, { bytes, depth }: ItemLimits): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(item);
+  } catch (error) {
+    throw new TypeError(`An item can't be sent as JSON: ${(error as Error).message}`, { cause: error });
+  }
+  if (text === undefined) {
+    if (item !== undefined)
+      throw new TypeError(`An item can't be sent as JSON: it has nothing for this ${typeof item}`);
+    return "null";
+  }
+  const most = bytes - envelopeBytes;
+  if (isLongerThan(text, most)) {
+    const message = `Expected items of at most ${most} bytes, got one of ${Buffer.byteLength(text)}`;
+    throw new TooLargeError(message, ErrorCode.TooLarge);
+  }
+  if (isDeeperThan(item, depth - envelopeDepth)) {
+    const message = `Expected items of at most ${depth - envelopeDepth} levels of nesting, got more`;
+    throw new TooLargeError(message, ErrorCode.TooLarge);
+  }
+  return text;
+}

@@ -1,0 +1,99 @@
+// The streams of one run: what its handler yields, and the inputs that it reads. Whatever carries them is handed in.
+import {
+  type EncodedBatch,
+  ErrorCode,
+  errorObject,
+  failure,
+  type InputKey,
+  type ItemLimits,
+  type Params,
+  type Request,
+  type Response,
+  type StreamBatch,
+  StreamConsumer,
+  type StreamGrant,
+  StreamProducer,
+  type StreamShape,
+  TaskStoppedError,
+} from "zerotask-core";
+
+/** What carries the streams of a run to the broker. Anything may get lost: then `resume` is called. */
+export interface StreamCarrier {
+  readonly limits: () => ItemLimits;
+  items(batch: EncodedBatch): void;
+  inputGrant(input: InputKey, grant: StreamGrant): void;
+}
+
+export class RunStreams {
+  readonly #output: StreamProducer | undefined;
+  readonly #inputs = new Map<InputKey, StreamConsumer>();
+  #hasYielded = false;
+
+  constructor(shape: StreamShape, carrier: StreamCarrier) {
+    const { output = false, inputs = [], ...window } = shape;
+    if (output) {
+      const { limits } = carrier;
+      this.#output = new StreamProducer({ window, limits, errors: "thrown", send: (b) => carrier.items(b) });
+    }
+    for (const input of inputs) {
+      const consumer = new StreamConsumer({
+        window,
+        endsByItself: true,
+        // The client begins to read it now, and sends again what it had sent to an earlier attempt.
+        onStart: () => carrier.inputGrant(input, { taken: 0, received: 0, again: true }),
+        grant: (grant) => carrier.inputGrant(input, grant),
+      });
+      this.#inputs.set(input, consumer);
+    }
+  }
+
+  /** Whether what the handler yields is to be sent, rather than collected. */
+  get hasOutput(): boolean {
+    return this.#output !== undefined;
+  }
+
+  /** The request as its handler is to get it: with streams in the places of its inputs. */
+  withInputs(request: Request): Request {
+    if (this.#inputs.size === 0) return request;
+    const { params = [] } = request;
+    const filled = (Array.isArray(params) ? [...params] : { ...params }) as { [key: InputKey]: unknown };
+    for (const [input, consumer] of this.#inputs) filled[input] = consumer;
+    return { ...request, params: filled as unknown as Params };
+  }
+
+  /** Sends what the handler yields. Resolves when the client has it all, or the run was aborted. */
+  async send(items: AsyncIterable<unknown>): Promise<void> {
+    this.#hasYielded = true;
+    await this.#output?.run(items);
+  }
+
+  /** The response of its handler: one that yielded nothing where items are awaited is a failure. */
+  checked(response: Response): Response {
+    if (this.#output === undefined || this.#hasYielded || "error" in response) return response;
+    const message = "Expected a handler that returns an async iterable, got one that returns something else";
+    const data = { name: "TypeError", message };
+    return failure(response.id, errorObject(ErrorCode.TaskFailed, message, data));
+  }
+
+  onGrant(grant: StreamGrant): void {
+    this.#output?.onGrant(grant);
+  }
+
+  onInput(input: InputKey, batch: StreamBatch): void {
+    this.#inputs.get(input)?.onBatch(batch);
+  }
+
+  /** The connection is there again. */
+  resume(): void {
+    this.#output?.resume();
+    for (const input of this.#inputs.values()) input.resume();
+  }
+
+  /** Nobody wants what it yields any more, and nothing more comes for it to read. */
+  abort(): void {
+    this.#output?.stop();
+    for (const input of this.#inputs.values()) {
+      input.finish(new TaskStoppedError("Nobody wants this run any more", ErrorCode.TaskStopped));
+    }
+  }
+}
