@@ -1,5 +1,6 @@
 // `pnpm bench`: what a call costs, beside what bare ZeroMQ costs in the same run. `pnpm bench order` measures that part only.
 import { measureFdatasync, measureRestart, measureSubmits } from "./durable.ts";
+import { measureIsolation } from "./isolation.ts";
 import { type RawEcho, rawEcho } from "./raw-echo.ts";
 import { machine, ms, perSecond, printTable, type Row, times, writeResults } from "./report.ts";
 import { measureCalls, measureMemory, measureQueue } from "./scenarios.ts";
@@ -174,6 +175,29 @@ async function benchStreams(): Promise<Measured> {
   return { rows, figures };
 }
 
+async function benchIsolation(): Promise<Measured> {
+  const figures = await measureIsolation();
+  const { inline, thread, process: inProcess, beside } = figures;
+  const kinds = { inline, thread, process: inProcess };
+  const rows = Object.entries(kinds).flatMap(([kind, { rate, latency }]): Row[] => [
+    {
+      what: `add(5, 6) ${kind}, 1,000 in flight`,
+      figure: perSecond(rate),
+      compared: `${percent(rate / inline.rate)} of inline${kind === "thread" ? " (at least 40 %)" : ""}`,
+    },
+    {
+      what: `add(5, 6) ${kind}, one at a time, p50`,
+      figure: ms(latency.p50),
+      compared: `p99 ${ms(latency.p99)}`,
+    },
+  ]);
+  for (const [busy, { p50, p99 }] of Object.entries(beside)) {
+    const what = busy === "idle" ? "another node's calls, p99" : `while each ${busy} is busy`;
+    rows.push({ what, figure: ms(p99), compared: `p50 ${ms(p50)}` });
+  }
+  return { rows, figures };
+}
+
 function rawRows(before: RawEcho, after: RawEcho): Row[] {
   return [
     {
@@ -203,6 +227,7 @@ const parts: { readonly [name: string]: () => Promise<Measured> } = {
   durable: benchDurable,
   order: benchOrder,
   streams: benchStreams,
+  isolation: benchIsolation,
 };
 
 const asked = process.argv.slice(2);

@@ -34,8 +34,9 @@ export async function startBroker(...args: string[]): Promise<{ part: Part; endp
   return { part, endpoint: part.line };
 }
 
-/** A node with the bench's methods. */
-export function startNode(endpoint: string): Promise<Part> {
+/** A node with the bench's methods, or those of the module that is told last. */
+export function startNode(endpoint: string, ...args: string[]): Promise<Part> {
   const port = new URL(endpoint).port;
-  return startPart([`${root}packages/node/bin/zerotask-node.js`, "-r", port, `${root}bench/tasks.ts`]);
+  const modules = args.at(-1)?.endsWith(".ts") === true ? [] : [`${root}bench/tasks.ts`];
+  return startPart([`${root}packages/node/bin/zerotask-node.js`, "-r", port, ...args, ...modules]);
 }

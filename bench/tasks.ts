@@ -36,3 +36,9 @@ export const drain = task("drain", async (numbers: AsyncIterable<number>) => {
   for await (const _ of numbers) count++;
   return count;
 });
+
+/** Keeps its thread busy for so long. */
+export const spin = task("spin", (ms: number) => {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+});

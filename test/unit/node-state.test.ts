@@ -223,3 +223,56 @@ describe("tasks that wait for others", () => {
     expect(effects).toContainEqual({ type: "fetch", link: 0, capacity: 2 });
   });
 });
+
+const pooled = (id: string): Assignment => ({ ...task(id), room: "thread" });
+
+it("starts in a pool what has a slot there, beside all slots of its own thread", () => {
+  const node = new NodeState({ slots: 1, prefetch: 10 });
+  node.addPool("thread", 1);
+  const [inline, isolated] = [task("a#1"), pooled("b#1")];
+  expect(withoutWakes(node.handle({ type: "welcomed", link: 0 }, 0))).toEqual([
+    { type: "fetch", link: 0, capacity: 1 },
+    { type: "fetch", link: 0, capacity: 1, room: "thread" },
+  ]);
+  expect(withoutWakes(node.handle({ type: "assigned", assignment: inline }, 0))).toEqual([
+    { type: "start", assignment: inline },
+  ]);
+  expect(withoutWakes(node.handle({ type: "assigned", assignment: isolated }, 0))).toEqual([
+    { type: "start", assignment: isolated },
+  ]);
+});
+
+it("reports a task of a pool as running once it is seen to run there", () => {
+  const node = new NodeState({ slots: 1, prefetch: 10 });
+  node.addPool("thread", 1);
+  const isolated = pooled("a#1");
+  node.handle({ type: "assigned", assignment: isolated }, 0);
+  expect(withoutWakes(node.handle({ type: "tick" }, 10))).toEqual([]);
+  node.handle({ type: "began", assignment: isolated }, 15);
+  expect(withoutWakes(node.handle({ type: "tick" }, 20))).toEqual([]);
+  expect(withoutWakes(node.handle({ type: "tick" }, 30))).toEqual([
+    { type: "report-running", assignment: isolated },
+  ]);
+});
+
+it("recalls from a pool what it has no slot for and has not begun in 10 ms, and hands it back", () => {
+  const node = new NodeState({ slots: 1, prefetch: 10 });
+  node.addPool("thread", 1);
+  node.handle({ type: "welcomed", link: 0 }, 0);
+  const [first, running, ahead] = [pooled("a#1"), pooled("b#1"), pooled("c#1")];
+  node.handle({ type: "assigned", assignment: first }, 0);
+  expect(
+    withoutWakes(node.handle({ type: "ended", assignment: first, response: "{}", tookMs: 1 }, 0)),
+  ).toContainEqual({ type: "fetch", link: 0, capacity: 6, room: "thread" });
+  for (const assignment of [running, ahead]) node.handle({ type: "assigned", assignment }, 0);
+  expect(withoutWakes(node.handle({ type: "tick" }, 10))).toEqual([{ type: "recall", assignment: ahead }]);
+  expect(withoutWakes(node.handle({ type: "recalled", assignment: ahead }, 10))).toEqual([
+    { type: "hand-back", assignment: ahead },
+  ]);
+  expect(node.handle({ type: "ended", assignment: running, response: "{}", tookMs: 50 }, 60)).toContainEqual({
+    type: "fetch",
+    link: 0,
+    capacity: 1,
+    room: "thread",
+  });
+});

@@ -54,6 +54,7 @@ export type { TaskContext, TaskLog } from "./task/context.ts";
 export { current } from "./task/current.ts";
 export { Dispatcher, encodeResponse, type HandlerOptions } from "./task/dispatcher.ts";
 export type { Handler } from "./task/handler.ts";
+export { checkIsolation, type Isolation, type IsolationOptions } from "./task/isolation.ts";
 export { type Lifecycle, type LifecycleClass, lifecycle } from "./task/lifecycle.ts";
 export type { TaskOptions } from "./task/mark.ts";
 export { addModule, configureBy, type LoadOptions, loadModules } from "./task/modules.ts";

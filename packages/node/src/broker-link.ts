@@ -29,6 +29,7 @@ import {
   traitsToWire,
   ZeroTaskError,
 } from "zerotask-core";
+import type { PoolRoom } from "./executors/executors.ts";
 
 import type { LocalRequest } from "./local-tasks.ts";
 
@@ -47,6 +48,8 @@ export interface BrokerLinkOptions {
   readonly logger: Logger;
   readonly runtime: Runtime;
   readonly methods: () => readonly MethodDescription[];
+  /** Slots of their own that some of them have. */
+  readonly rooms: () => readonly PoolRoom[];
 }
 
 export interface BrokerLinkHandlers {
@@ -150,8 +153,9 @@ export class BrokerLink {
     this.#notify(BrokerMethod.NodeRunLocal, { ...request });
   }
 
-  fetch(capacity: number): void {
-    this.#notify(BrokerMethod.NodeFetch, { capacity });
+  /** @param room whose slots are meant, where they are not the node's own */
+  fetch(capacity: number, room?: string): void {
+    this.#notify(BrokerMethod.NodeFetch, room === undefined ? { capacity } : { capacity, room });
   }
 
   reportRunning(id: string): void {
@@ -201,6 +205,7 @@ export class BrokerLink {
 
   #introduction(): { method: string; params: { [name: string]: unknown } } {
     const { slots, methods } = this.#options;
+    const rooms = this.#options.rooms();
     return {
       method: BrokerMethod.NodeConnect,
       params: {
@@ -210,6 +215,7 @@ export class BrokerLink {
         methods: methods().map(describeMethod),
         slots,
         running: [...this.#handlers.running(), ...this.#unsent.keys()],
+        ...(rooms.length > 0 && { rooms }),
       },
     };
   }

@@ -8,8 +8,8 @@ import {
   DEFAULT_REQUEST_PORT,
   Dispatcher,
   exitWithError,
+  type Isolation,
   type LogFlags,
-  loadModules,
   logFileOption,
   logFormats,
   logLevels,
@@ -22,8 +22,9 @@ import {
   systemRuntime,
   tcpEndpoint,
 } from "zerotask-core";
+import { loadNodeModules } from "./load-modules.ts";
 import { Node } from "./node.ts";
-import { nameOption, resolveNodeOptions } from "./options.ts";
+import { type NodeOptions, nameOption, resolveNodeOptions } from "./options.ts";
 import { addPlayground } from "./playground.ts";
 import { nameOf } from "./supervisor/names.ts";
 import { refusedExitCode, Supervision } from "./supervisor/supervised.ts";
@@ -43,8 +44,13 @@ interface Flags extends LogFlags {
   readonly watch?: true;
   /** Set by a supervisor: the process's name, or nothing where it needs none. */
   readonly supervised?: string;
+  readonly isolate?: Isolation;
+  readonly workers?: number;
+  readonly maxMemory?: number;
+  readonly captureConsole?: true;
 }
 
+const isolations: readonly Isolation[] = ["none", "thread", "process"];
 /** What a process may take to exit, on top of what its tasks may take to end. */
 const exitMs = 800;
 const maxProcesses = 1_000;
@@ -59,6 +65,12 @@ export async function main(argv: readonly string[]): Promise<void> {
       "-n, --name <name>",
       "the node's id at the broker, which one node at a time may have; else random",
     )
+    .addOption(
+      new Option("--isolate <where>", "where tasks run that don't say otherwise").choices(isolations),
+    )
+    .option("-w, --workers <count>", "isolated workers, processes unless told otherwise", numberOrText)
+    .option("--max-memory <MB>", "memory that an isolated worker may use", numberOrText)
+    .option("--capture-console", "keep what handlers print with console as the logs of their tasks")
     .option("--drain <ms>", "how long a node that is to end waits for running tasks", numberOrText, 1_000)
     .option("--exit-when-empty", "end when nothing that it serves is queued or due")
     .option("--processes <count>", "run so many nodes, and start those again that crash", numberOrText)
@@ -93,8 +105,12 @@ async function serve(modules: string[], flags: Flags): Promise<void> {
   const logger = await loggerOf(flags);
   const supervision = supervised === undefined ? undefined : new Supervision(logger);
   const dispatcher = Dispatcher.instance();
-  const node = new Node({ slots, dispatcher, logger, drainMs: drain, ...(name !== undefined && { name }) });
-  await loadModules(modules, { dispatcher, enableTypeScript, setup: node });
+  const node = new Node({
+    ...{ slots, dispatcher, logger, drainMs: drain, captureConsole: flags.captureConsole === true },
+    ...(name !== undefined && { name }),
+    ...isolationOf(modules, flags),
+  });
+  await loadNodeModules(modules, dispatcher, node);
   if (modules.length === 0) addPlayground(dispatcher);
   if (node.methods.length === 0)
     throw new Error(`Expected modules with tasks, got none in ${modules.join(", ")}`);
@@ -172,11 +188,15 @@ function endpointOf({ address, requestPort, publishPort }: Flags): string {
   return tcpEndpoint(address, portOption("--request-port", requestPort));
 }
 
-/** Both ways: a .ts file is CommonJS or ESM, by the "type" of the package.json above it. */
-async function enableTypeScript(): Promise<void> {
-  const [commonJs, esm] = await Promise.all([import("tsx/cjs/api"), import("tsx/esm/api")]);
-  commonJs.register();
-  esm.register();
+/** The playground's methods are in no module that a worker could load: they stay in the node's own thread. */
+function isolationOf(modules: readonly string[], { isolate, workers, maxMemory }: Flags): NodeOptions {
+  const asked = isolate ?? (workers === undefined ? "none" : "process");
+  return {
+    modules,
+    isolate: modules.length === 0 ? "none" : asked,
+    ...(workers !== undefined && { workers }),
+    ...(maxMemory !== undefined && { maxMemoryMb: maxMemory }),
+  };
 }
 
 /** Everything is written at once: nothing is lost when the process ends. */

@@ -1,6 +1,7 @@
 // Tasks that a node runs for itself, from when it starts until they are done: its broker knows of them as of any other.
-import { type MethodDescription, OptionError, type Params } from "zerotask-core";
+import { type MethodDescription, OptionError, type Params, type Response } from "zerotask-core";
 import type { Run } from "./run.ts";
+import type { Answer } from "./state/node-state.ts";
 
 interface LocalTask {
   readonly name: string;
@@ -56,12 +57,13 @@ export class LocalTasks {
     if (task !== undefined) task.run = run;
   }
 
-  /** @param hasFailed then the broker will have it run again */
-  onEnded(run: Run, hasFailed: boolean): void {
+  /** One that failed the broker will have run again. */
+  onEnded(run: Run, answer: Answer): void {
     const task = this.#of(run);
     if (task === undefined) return;
     task.run = undefined;
-    task.isDone = !hasFailed;
+    const response = typeof answer === "string" ? (JSON.parse(answer) as Response) : answer;
+    task.isDone = !("error" in response) || run.isAborted;
   }
 
   #of({ id, isLocal }: Run): LocalTask | undefined {

@@ -3,15 +3,17 @@ import { type Client, NestedClients } from "zerotask-client";
 import type { Dial, Listen, Logger, Runtime } from "zerotask-core";
 import type { Run } from "./run.ts";
 
+interface Connecting {
+  readonly endpoint: string;
+  readonly runtime: Runtime;
+  readonly dial: Dial;
+  readonly listen?: Listen;
+  readonly logger: Logger;
+}
+
 export interface NestedCallsOptions {
-  readonly options: {
-    readonly runtime: Runtime;
-    readonly dial: Dial;
-    readonly listen: Listen;
-    readonly logger: Logger;
-  };
-  /** Where the tasks of this link come from. */
-  readonly endpoint: (link: number) => string;
+  /** How to connect to where the tasks of this link come from. */
+  readonly optionsFor: (link: number) => Connecting;
   /** A run waits for its first call (+1), or for none any more (−1). */
   readonly onWaiting: (run: Run, change: 1 | -1) => void;
 }
@@ -46,8 +48,7 @@ export class NestedCalls {
   #connection(link: number): NestedClients {
     let connection = this.#connections.get(link);
     if (connection === undefined) {
-      const { endpoint, options } = this.#options;
-      connection = new NestedClients({ ...options, endpoint: endpoint(link) });
+      connection = new NestedClients(this.#options.optionsFor(link));
       this.#connections.set(link, connection);
     }
     return connection;

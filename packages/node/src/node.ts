@@ -7,14 +7,13 @@ import {
   NameTakenError,
   OptionError,
   type Params,
-  type Response,
   type Timer,
 } from "zerotask-core";
 import { BrokerLink } from "./broker-link.ts";
 import { captureConsole } from "./capture-console.ts";
 import { type ExceptionListener, Exceptions } from "./exceptions.ts";
-import type { Executor } from "./executors/executor.ts";
-import { InlineExecutor } from "./executors/inline.ts";
+import { Executors, type PoolRoom } from "./executors/executors.ts";
+import type { PoolHost } from "./executors/pool-host.ts";
 import { Leaving, type StopOptions } from "./leaving.ts";
 import { isLocalAttempt, LocalTasks } from "./local-tasks.ts";
 import { NestedCalls } from "./nested-calls.ts";
@@ -26,8 +25,9 @@ import type { NodeSetup } from "./pipeline/setup.ts";
 import { Reports } from "./reports.ts";
 import { Run } from "./run.ts";
 import type { RunHost } from "./run-context.ts";
-import { type NodeEffect, type NodeEvent, NodeState } from "./state/node-state.ts";
+import { type Answer, type NodeEffect, type NodeEvent, NodeState } from "./state/node-state.ts";
 import { NodeStreams } from "./streams/node-streams.ts";
+import { type StreamLinks, streamsOver } from "./streams/stream-links.ts";
 
 const noItems = { bytes: 0, depth: 0 };
 
@@ -38,9 +38,14 @@ export class Node implements NodeSetup {
   readonly #links: BrokerLink[] = [];
   readonly #exceptions: Exceptions;
   readonly #pipeline: Pipeline;
-  readonly #executor: Executor;
+  readonly #executor: Executors;
+  #rooms: readonly PoolRoom[] = [];
   readonly #nested: NestedCalls;
-  readonly #streams: NodeStreams;
+  readonly #streams: NodeStreams<Run>;
+  readonly #streamLinks: StreamLinks = {
+    send: (link, text) => this.#links[link]?.send(text),
+    limits: (link) => this.#links[link]?.limits ?? noItems,
+  };
   readonly #host: RunHost;
   readonly #events: NodeEvent<Run>[] = [];
   #isHandling = false;
@@ -56,25 +61,21 @@ export class Node implements NodeSetup {
   constructor(options: NodeOptions = {}) {
     this.#options = resolveNodeOptions(options);
     this.#state = new NodeState(this.#options);
-    const { dispatcher, logger, runtime, dial, listen } = this.#options;
+    const { logger, runtime, dial, listen } = this.#options;
     this.#exceptions = new Exceptions(logger);
     this.#pipeline = new Pipeline({ logger, runtime });
-    this.#executor = new InlineExecutor(dispatcher, runtime);
+    this.#executor = new Executors(this.#options);
     this.#nested = new NestedCalls({
-      options: { runtime, dial, listen, logger },
-      endpoint: (link) => this.#links[link]?.endpoint ?? "",
+      optionsFor: (link) => ({ endpoint: this.#endpointOf(link), runtime, dial, listen, logger }),
       onWaiting: (run, change) => this.#handle({ type: "waiting", assignment: run, change }),
     });
-    this.#streams = new NodeStreams({
-      send: (link, text) => this.#links[link]?.send(text),
-      limits: (link) => this.#links[link]?.limits ?? noItems,
-    });
+    this.#streams = new NodeStreams(this.#executor);
     this.#host = {
       runtime,
-      reports: new Reports(runtime, (link, method, params) => this.#links[link]?.report(method, params)),
+      reports: new Reports(runtime, (run, method, params) => this.#links[run.link]?.report(method, params)),
       clientOf: (run) => this.#nested.clientOf(run),
       pipeline: this.#pipeline,
-      streamsOf: (link, id, shape) => this.#streams.make(link, id, shape),
+      streamsOf: (link, id, shape) => streamsOver(this.#streamLinks, link, id, shape),
       onThrown: (run, error) => this.#exceptions.onThrown(run, error),
     };
     this.#leaving = new Leaving(
@@ -129,11 +130,15 @@ export class Node implements NodeSetup {
     const number = this.#links.length;
     const { name, slots, dial, dispatcher, logger, runtime } = this.#options;
     const link = new BrokerLink(
-      { name, endpoint, slots, dial, logger, runtime, methods: () => this.#served() },
+      {
+        ...{ name, endpoint, slots, dial, logger, runtime },
+        methods: () => this.#served(),
+        rooms: () => this.#rooms,
+      },
       {
         running: () => this.#state.runningOf(number),
         onAssigned: (id, request) => {
-          const assignment = new Run(number, id, request, this.#host);
+          const assignment = new Run(number, id, request, this.#host, this.#executor.roomOf(request.method));
           this.#handle({ type: "assigned", assignment });
         },
         onForgotten: (id) => {
@@ -177,9 +182,11 @@ export class Node implements NodeSetup {
   }
 
   /**
-   * Opens what is provided and connects, and goes on connecting for as long as it takes. Resolves when the first broker
-   * has welcomed it.
-   * @throws Error when it has no broker, or was started before, or a resource can't be opened: then it is stopped
+   * Opens what is provided, starts its workers and connects, and goes on connecting for as long as it takes. Resolves when
+   * the first broker has welcomed it.
+   * @throws Error when it has no broker, or was started before; and when a resource can't be opened, or its modules can't
+   * be loaded by its workers: then it is stopped
+   * @throws OptionError when a method is to be isolated, and it was told no `modules`
    * @throws NameTakenError when another node has been connected under its name for 3 s
    */
   async start(): Promise<void> {
@@ -187,9 +194,10 @@ export class Node implements NodeSetup {
     if (this.#links.length === 0)
       throw new Error("Expected a node with a broker, got none: call addBroker(endpoint)");
     this.#locals.check(this.#served());
+    this.#rooms = this.#executor.plan(this.#poolHost());
+    for (const { name, slots } of this.#rooms) this.#state.addPool(name, slots);
     this.#life = "opening";
-    const opening = this.#pipeline.open();
-    if (opening !== undefined) await this.#open(opening);
+    await this.#open();
     if (this.#life !== "opening") return;
     this.#life = "started";
     if (this.#options.captureConsole) this.#endCapture = captureConsole();
@@ -214,11 +222,15 @@ export class Node implements NodeSetup {
     await this.#leaving.begin(options);
   }
 
-  async #open(opening: Promise<void>): Promise<void> {
+  /** What is provided is opened where handlers run: if all of them are isolated, that is not here. */
+  async #open(): Promise<void> {
+    const isolated = this.#rooms.reduce((count, { methods }) => count + methods.length, 0);
     try {
-      await opening;
+      if (isolated === 0 || isolated < this.#served().length) await this.#pipeline.open();
+      await this.#executor.open();
     } catch (error) {
       this.#life = "stopped";
+      await Promise.all([this.#executor.close(), this.#pipeline.close()]);
       throw error;
     }
   }
@@ -244,6 +256,26 @@ export class Node implements NodeSetup {
     }
     this.#onReady(refusal);
     void this.stop({ drainMs: 0 });
+  }
+
+  #poolHost(): PoolHost {
+    const { runtime, logger, dial } = this.#options;
+    return {
+      runtime,
+      logger,
+      dial,
+      endpoint: (link) => this.#endpointOf(link),
+      ...this.#streamLinks,
+      report: (link, method, params) => this.#links[link]?.report(method, params),
+      onThrown: (run, error) => this.#exceptions.onThrown(run, error),
+      onWaiting: (run, change) => this.#handle({ type: "waiting", assignment: run, change }),
+      onBegan: (run) => this.#handle({ type: "began", assignment: run }),
+      onRecalled: (run) => this.#handle({ type: "recalled", assignment: run }),
+    };
+  }
+
+  #endpointOf(link: number): string {
+    return this.#links[link]?.endpoint ?? "";
   }
 
   #served(): MethodDescription[] {
@@ -296,8 +328,11 @@ export class Node implements NodeSetup {
       case "hand-back":
         this.#links[effect.assignment.link]?.handBack(effect.assignment.id);
         break;
+      case "recall":
+        this.#executor.recall(effect.assignment);
+        break;
       case "fetch":
-        this.#links[effect.link]?.fetch(effect.capacity);
+        this.#links[effect.link]?.fetch(effect.capacity, effect.room);
         break;
       case "wake":
         this.#wakeAt(effect.at);
@@ -308,11 +343,12 @@ export class Node implements NodeSetup {
   #run(run: Run): void {
     this.#locals.onStarted(run);
     this.#streams.add(run);
-    this.#executor.start(run, (response) => {
+    this.#executor.start(run, (response, tookMs) => {
       this.#streams.remove(run);
       run.end();
-      this.#locals.onEnded(run, "error" in response && !run.isAborted);
-      this.#handle({ type: "ended", assignment: run, response });
+      this.#locals.onEnded(run, response);
+      if (tookMs === undefined) this.#handle({ type: "ended", assignment: run, response });
+      else this.#handle({ type: "ended", assignment: run, response, tookMs });
     });
   }
 
@@ -321,8 +357,8 @@ export class Node implements NodeSetup {
     this.#executor.abort(run);
   }
 
-  #answer({ link, id }: Run, response: Response): void {
-    this.#links[link]?.answer(id, encodeResponse(response));
+  #answer({ link, id }: Run, response: Answer): void {
+    this.#links[link]?.answer(id, typeof response === "string" ? response : encodeResponse(response));
   }
 
   #wakeAt(at: number): void {

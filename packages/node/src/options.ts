@@ -1,9 +1,13 @@
 // The node's options: resolved and checked once.
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import {
   booleanOption,
+  checkIsolation,
   type Dial,
   Dispatcher,
   dialDealer,
+  type Isolation,
   knownOptions,
   type Listen,
   type Logger,
@@ -36,6 +40,14 @@ export interface NodeOptions {
   readonly drainMs?: number;
   /** What handlers print with `console` is kept as the log of their tasks, and printed as before. @default false */
   readonly captureConsole?: boolean;
+  /** Where handlers run whose tasks don't say otherwise. @default "none": in the node's own thread */
+  readonly isolate?: Isolation;
+  /** Workers that run isolated tasks at once, of each kind that its methods ask for. @default one for each processor */
+  readonly workers?: number;
+  /** How much memory a worker may use whose tasks don't say otherwise, in MiB. @default no bound */
+  readonly maxMemoryMb?: number;
+  /** The modules, or directories of modules, that serve its isolated methods: paths or file URLs. Workers load them. @default none */
+  readonly modules?: readonly (string | URL)[];
   readonly logger?: Logger;
   /** Time, timers, chance and ids. @default the machine's */
   readonly runtime?: Runtime;
@@ -45,7 +57,13 @@ export interface NodeOptions {
   readonly listen?: Listen;
 }
 
-export type ResolvedNodeOptions = Required<Omit<NodeOptions, "name">> & { readonly name: string | undefined };
+type Resolved = Required<Omit<NodeOptions, "name" | "maxMemoryMb" | "modules">>;
+
+export interface ResolvedNodeOptions extends Resolved {
+  readonly name: string | undefined;
+  readonly maxMemoryMb: number | undefined;
+  readonly modules: readonly string[];
+}
 
 const namePattern = /^[\x21-\x7e]{1,100}$/;
 
@@ -58,22 +76,17 @@ export function nameOption(option: string, value: string): string {
 /** @throws OptionError for an unknown name, or a value out of range */
 export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
   knownOptions("node", options, [
-    ...[
-      "name",
-      "slots",
-      "prefetch",
-      "dispatcher",
-      "drainMs",
-      "captureConsole",
-      "logger",
-      "runtime",
-      "dial",
-      "listen",
-    ],
+    ...["name", "slots", "prefetch", "dispatcher", "drainMs", "captureConsole", "isolate", "workers"],
+    ...["maxMemoryMb", "modules", "logger", "runtime", "dial", "listen"],
   ]);
   const slots = positiveInteger("slots", options.slots ?? 100);
+  checkIsolation(options);
   return {
     name: options.name === undefined ? undefined : nameOption("name", options.name),
+    isolate: options.isolate ?? "none",
+    workers: positiveInteger("workers", options.workers ?? availableParallelism()),
+    maxMemoryMb: options.maxMemoryMb,
+    modules: readModules(options.modules ?? []),
     slots,
     prefetch: nonNegativeInteger("prefetch", options.prefetch ?? 1_000),
     dispatcher: options.dispatcher ?? Dispatcher.instance(),
@@ -89,4 +102,14 @@ export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
 function checkedBoolean(option: string, value: boolean): boolean {
   booleanOption(option, value);
   return value;
+}
+
+function readModules(modules: readonly (string | URL)[]): string[] {
+  if (!Array.isArray(modules)) throw new OptionError("modules", "an array of paths or file URLs", modules);
+  return modules.map((module: unknown) => {
+    if (module instanceof URL && module.protocol === "file:") return fileURLToPath(module);
+    if (typeof module !== "string" || module === "")
+      throw new OptionError("modules", "paths or file URLs", module);
+    return module.startsWith("file:") ? fileURLToPath(module) : module;
+  });
 }

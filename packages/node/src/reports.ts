@@ -23,8 +23,8 @@ export interface Reported {
   readonly link: number;
 }
 
-/** Takes what goes to the broker of this link: the method and the params of a notification. */
-export type Send = (link: number, method: string, params: { readonly [name: string]: unknown }) => void;
+/** Takes what goes to the broker of a run: the method and the params of a notification. */
+export type Send = (run: Reported, method: string, params: { readonly [name: string]: unknown }) => void;
 
 interface Gathered {
   lines: LogLine[];
@@ -69,7 +69,9 @@ export class Reports {
   log(run: Reported, line: LogLine): void {
     const gathered = this.#of(run);
     gathered.lines.push(bounded(line));
-    if (gathered.lines.length >= maxLines) this.#tell(run);
+    // A handler that keeps its thread busy lets no timer fire.
+    const isLate = line.at - (gathered.lines[0]?.at ?? line.at) >= gatherMs;
+    if (isLate || gathered.lines.length >= maxLines) this.#tell(run);
     else this.#arm(run, gathered, gatherMs);
   }
 
@@ -103,7 +105,7 @@ export class Reports {
     const { lines, progress } = gathered;
     if (lines.length > 0) {
       gathered.lines = [];
-      this.#send(run.link, BrokerMethod.NodeTaskLog, { task_id: run.id, lines });
+      this.#send(run, BrokerMethod.NodeTaskLog, { task_id: run.id, lines });
     }
     if (progress === undefined) return;
     gathered.progress = undefined;
@@ -114,7 +116,7 @@ export class Reports {
   #sendEvent(run: Reported, event: string, data: unknown): void {
     const text = jsonOf(data);
     const sent = text === undefined ? {} : { data: JSON.parse(text) as unknown };
-    this.#send(run.link, BrokerMethod.NodeTaskEvent, { task_id: run.id, event, ...sent });
+    this.#send(run, BrokerMethod.NodeTaskEvent, { task_id: run.id, event, ...sent });
   }
 }
 

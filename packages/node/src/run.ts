@@ -9,26 +9,35 @@ export class Run implements Assignment, Scope {
   readonly link: number;
   readonly id: string;
   readonly request: Request;
+  readonly room: string | undefined;
   readonly #host: RunHost;
   /** By when it is to have ended, by the host's clock. */
   readonly #until: number | undefined;
   #context: RunContext | undefined;
-  /** Where it has streams. */
+  readonly hasStreams: boolean;
+  /** Where it has streams, and runs in this process. */
   readonly streams: RunStreams | undefined;
   readonly consume: Scope["consume"];
   isAborted = false;
   readonly isLocal: boolean;
 
-  /** @param link names the broker that it came from */
-  constructor(link: number, id: string, request: Request, host: RunHost) {
+  /**
+   * @param link names the broker that it came from
+   * @param room the pool that it runs in; none for the node's own thread
+   */
+  constructor(link: number, id: string, request: Request, host: RunHost, room?: string) {
     this.link = link;
     this.id = id;
     this.request = request;
     this.isLocal = isLocalAttempt(id);
+    this.room = room;
     this.#host = host;
     const { meta } = request;
     const timeoutMs = meta?.timeout_ms;
-    const streams = meta?.stream && host.streamsOf(link, id, meta.stream);
+    this.hasStreams = meta?.stream !== undefined;
+    // Those of a run in a pool are in its worker.
+    const isHere = room === undefined;
+    const streams = isHere && meta?.stream ? host.streamsOf(link, id, meta.stream) : undefined;
     this.streams = streams;
     this.consume = streams?.hasOutput === true ? (items) => streams.send(items) : undefined;
     this.#until = timeoutMs === undefined ? undefined : host.runtime.now() + timeoutMs;
@@ -58,6 +67,14 @@ export class Run implements Assignment, Scope {
   /** How much time it has left, in milliseconds; `undefined` without a bound. */
   remainingMs(): number | undefined {
     return this.#until === undefined ? undefined : this.#until - this.#host.runtime.now();
+  }
+
+  /** The request for somebody else to run: with the time that is left. */
+  requestFromNow(): Request {
+    const { request } = this;
+    const remaining = this.remainingMs();
+    if (remaining === undefined) return request;
+    return { ...request, meta: { ...request.meta, timeout_ms: Math.max(1, Math.round(remaining)) } };
   }
 
   /** Nobody wants its outcome any more: its signal fires. */

@@ -17,11 +17,12 @@ import { type Runtime, systemRuntime } from "../runtime.ts";
 import { type Callback, fail, positions, run } from "./calling.ts";
 import { Collector } from "./collector.ts";
 import type { Handler } from "./handler.ts";
+import { checkIsolation, type IsolationOptions, isolationNames } from "./isolation.ts";
 import { taskMethods } from "./mark.ts";
 import { currentScope, inScope, type Scope } from "./scope.ts";
 import { type AnyTraitOptions, instanceName, readTraits } from "./traits.ts";
 
-export interface HandlerOptions extends AnyTraitOptions {
+export interface HandlerOptions extends AnyTraitOptions, IsolationOptions {
   /** Parameter names in order. */
   readonly params?: readonly string[];
 }
@@ -33,6 +34,7 @@ interface Registered {
   readonly collector: Collector | undefined;
   /** Where it is a singleton by its params. */
   readonly nameInstance: Handler | undefined;
+  readonly isolation: IsolationOptions;
 }
 
 /** What jayson passes on to methods that take many calls in one run. */
@@ -75,13 +77,14 @@ export class Dispatcher {
     if (isReservedMethod(name)) throw new OptionError("name", "outside of rpc.* and zerotask.*", name);
     if (typeof handler !== "function") throw new OptionError("handler", "a function", handler);
     if (this.#methods.has(name)) throw new OptionError("name", "a name that is not registered yet", name);
-    const { traits, nameInstance } = readTraits(options, ["params"]);
+    const { traits, nameInstance } = readTraits(options, ["params", ...isolationNames]);
+    checkIsolation(options);
     const { params } = options;
     if (params !== undefined) checkParamNames(params);
     const collector = traits.batch && new Collector(name, handler, traits.batch);
     const method = collector ? collecting(collector, params) : running(handler, params);
     const description = { name, ...(params !== undefined && { params }), ...traits };
-    this.#methods.set(name, { method, description, collector, nameInstance });
+    this.#methods.set(name, { method, description, collector, nameInstance, isolation: options });
   }
 
   /** Serves every `@task` method of `object`; `this` is the object. Returns their names. */
@@ -98,6 +101,12 @@ export class Dispatcher {
   /** What is served now. */
   methods(): MethodDescription[] {
     return Array.from(this.#methods.values(), ({ description }) => description);
+  }
+
+  /** Where the handler of a method is to run, as far as it says; nothing where there is none. */
+  isolationOf(name: string): IsolationOptions {
+    const { isolate, maxMemoryMb } = this.#methods.get(name)?.isolation ?? {};
+    return { ...(isolate !== undefined && { isolate }), ...(maxMemoryMb !== undefined && { maxMemoryMb }) };
   }
 
   /**

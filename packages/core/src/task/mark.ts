@@ -1,11 +1,14 @@
 // What `@task` leaves on a method, for the loader of its module to find.
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Handler } from "./handler.ts";
+import type { IsolationOptions } from "./isolation.ts";
 import type { TraitOptions } from "./traits.ts";
 
 /** `Args` are the params of one call. */
 // biome-ignore lint/suspicious/noExplicitAny: a decorator's options don't know their method's params
-export interface TaskOptions<Args extends readonly unknown[] = any[]> extends TraitOptions<Args> {
+export interface TaskOptions<Args extends readonly unknown[] = any[]>
+  extends TraitOptions<Args>,
+    IsolationOptions {
   /** The method it is asked for by. @default the decorated method's own name */
   readonly name?: string;
   /** Parameter names in order: calls with params by name are then turned into positions. */

@@ -4,6 +4,7 @@ import { traitNames } from "../protocol/method-options.ts";
 import type { AsBatch, BatchHandler, CallOf, IsBatch } from "./batch-typing.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { Handler } from "./handler.ts";
+import { isolationNames } from "./isolation.ts";
 import { isLifecycleClass, type LifecycleClass, type LifecycleHandler, lifecycle } from "./lifecycle.ts";
 import { markMethod, type TaskOptions } from "./mark.ts";
 import type { BatchOptions } from "./traits.ts";
@@ -101,7 +102,7 @@ export function task(first: unknown, ...rest: readonly unknown[]): unknown {
   return handler;
 }
 
-const optionNames = ["name", "params", "dispatcher", ...traitNames];
+const optionNames = ["name", "params", "dispatcher", ...isolationNames, ...traitNames];
 
 function readOptions(value: unknown): TaskOptions {
   if (typeof value === "string") return { name: value };

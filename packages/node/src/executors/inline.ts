@@ -1,7 +1,7 @@
 // Runs handlers in the node's own thread: the quickest way, and without any protection from them.
-import type { Dispatcher, Response, Runtime } from "zerotask-core";
+import type { Dispatcher, Params, Response, Runtime } from "zerotask-core";
 import type { Run } from "../run.ts";
-import type { Executor } from "./executor.ts";
+import type { Done, Executor } from "./executor.ts";
 
 export class InlineExecutor implements Executor {
   readonly #dispatcher: Dispatcher;
@@ -12,7 +12,7 @@ export class InlineExecutor implements Executor {
     this.#runtime = runtime;
   }
 
-  start(run: Run, done: (response: Response) => void): void {
+  start(run: Run, done: Done): void {
     const { streams } = run;
     const onEnd = (response: Response | undefined): void => {
       if (response !== undefined) done(streams === undefined ? response : streams.checked(response));
@@ -26,6 +26,17 @@ export class InlineExecutor implements Executor {
 
   kill(): boolean {
     return false;
+  }
+
+  /** It has begun. */
+  recall(): void {}
+
+  onStream({ streams }: Run, method: string, params: Params | undefined): void {
+    streams?.onPush(method, params);
+  }
+
+  resumeStreams({ streams }: Run): void {
+    streams?.resume();
   }
 
   flush(): void {

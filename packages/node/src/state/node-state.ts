@@ -1,20 +1,29 @@
 // The node as a pure state machine: which tasks run, which wait for a slot, and what the broker is told of it.
-import { ErrorCode, errorObject, failure, GenerationalMap, type Request, type Response } from "zerotask-core";
-import { Endings } from "./endings.ts";
+import type { Request, Response } from "zerotask-core";
+import { Room, type Turn } from "./room.ts";
+
+/** What a task is answered with: a response, or the JSON of one. */
+export type Answer = Response | string;
 
 /** One assigned task. `link` names the broker that it came from; its request id is `<task_id>#<attempt>`. */
 export interface Assignment {
   readonly link: number;
   readonly id: string;
   readonly request: Request;
+  /** Where it takes up a slot: in the pool of this name, or else in the node's own thread. */
+  readonly room?: string | undefined;
   /** The node runs it for itself: it takes up no slot. */
   readonly isLocal?: boolean;
 }
 
 export type NodeEvent<A extends Assignment = Assignment> =
   | { readonly type: "assigned"; readonly assignment: A }
-  /** Its handler came to an end. */
-  | { readonly type: "ended"; readonly assignment: A; readonly response: Response }
+  /** Its handler came to an end; `tookMs` where it was measured better than from start to end. */
+  | { readonly type: "ended"; readonly assignment: A; readonly response: Answer; readonly tookMs?: number }
+  /** A worker of its pool is seen to run it. */
+  | { readonly type: "began"; readonly assignment: A }
+  /** It was taken out of its pool before it began. */
+  | { readonly type: "recalled"; readonly assignment: A }
   /** It waits for other tasks (+1), or for none any more (−1): meanwhile its slot is free. */
   | { readonly type: "waiting"; readonly assignment: A; readonly change: 1 | -1 }
   /** The broker gave the task to somebody else, or settled it: nobody wants to know how the run ends. */
@@ -33,323 +42,136 @@ export type NodeEvent<A extends Assignment = Assignment> =
 
 export type NodeEffect<A extends Assignment = Assignment> =
   | { readonly type: "start"; readonly assignment: A }
-  | { readonly type: "answer"; readonly assignment: A; readonly response: Response }
+  | { readonly type: "answer"; readonly assignment: A; readonly response: Answer }
   | { readonly type: "report-running"; readonly assignment: A }
   | { readonly type: "hand-back"; readonly assignment: A }
+  /** Take it out of its pool, if it has not begun there. */
+  | { readonly type: "recall"; readonly assignment: A }
   /** Nobody wants the outcome of what runs any more. */
   | { readonly type: "abort"; readonly assignment: A }
   /** Its time to end by itself is over. */
   | { readonly type: "kill"; readonly assignment: A }
   | { readonly type: "report-unstoppable"; readonly assignment: A }
-  /** Tell this broker how many unsettled tasks the node can hold. */
-  | { readonly type: "fetch"; readonly link: number; readonly capacity: number }
+  /** Tell this broker how many unsettled tasks the node can hold, in all but the pools or in one of them. */
+  | { readonly type: "fetch"; readonly link: number; readonly capacity: number; readonly room?: string }
   /** Send a `tick` at this time. */
   | { readonly type: "wake"; readonly at: number };
 
 export interface NodeStateOptions {
-  /** Tasks that run at once. */
+  /** Tasks that run at once in the node's own thread. */
   readonly slots: number;
   /** Most tasks that may wait in the node for a slot. How many do depends on how short tasks are. */
   readonly prefetch: number;
 }
 
-interface Held<A> {
-  readonly assignment: A;
-  /** When it began to run, or to wait. */
-  readonly since: number;
-  /** Nobody wants its answer any more. */
-  isAborted: boolean;
-  /** It waits for other tasks. */
-  isWaiting: boolean;
-}
-
-/** A task that runs this long is reported; one that waits this long goes back, for a node with room to take. */
-export const patienceMs = 10;
-/** As many tasks may wait here as should have begun after this time, going by the mean run time. */
-const waitMs = 5;
-const smoothing = 0.1;
-/** How much time a run has to end that was given up. */
-const abortGraceMs = 5_000;
-/** No capacity: another one has to be told as soon as there is room. */
-const handedBack = -1;
-
 export class NodeState<A extends Assignment = Assignment> {
   readonly #options: NodeStateOptions;
-  readonly #running = new GenerationalMap<A, Held<A>>();
-  /** In order of arrival. */
-  readonly #waiting = new Map<A, Held<A>>();
-  /** Running tasks that were not reported yet, the oldest first. Ended ones may be among them. */
-  #unreported: Held<A>[] = [];
+  readonly #rooms = new Map<string | undefined, Room<A>>();
+  readonly #turn: Turn<A>;
   readonly #links = new Set<number>();
-  readonly #endings = new Endings<A>();
   #effects: NodeEffect<A>[] = [];
-  #meanRunMs: number | undefined;
-  /** What brokers are told, but for the room of tasks that wait for others. */
-  #capacity: number;
-  /** Running tasks that wait for others: they take up no slot. */
-  #suspended = 0;
-  /** Room that brokers were told of because of them. */
-  #extra = 0;
-  #isDraining = false;
   #wakeAt: number | undefined;
 
   constructor(options: NodeStateOptions) {
     this.#options = options;
-    this.#capacity = options.slots;
+    this.#turn = {
+      links: this.#links,
+      effect: (effect) => void this.#effects.push(effect),
+      wake: (at) => this.#wake(at),
+    };
+    this.#addRoom(undefined, options.slots);
   }
 
+  /** Adds the slots of a pool, before any of its tasks comes. */
+  addPool(name: string, slots: number): void {
+    this.#addRoom(name, slots);
+  }
+
+  /** How many were started and have not ended. */
   get runningCount(): number {
-    return this.#running.size;
+    let count = 0;
+    for (const room of this.#rooms.values()) count += room.runningCount;
+    return count;
   }
 
-  /** What runs now. */
+  /** What was started and has not ended. */
   running(): A[] {
-    return Array.from(this.#running, ([assignment]) => assignment);
+    return [...this.#rooms.values()].flatMap((room) => room.running());
   }
 
-  /** The attempts of one broker that run now, and whose answers are still wanted. */
+  /** The attempts of one broker that were started, and whose answers are still wanted. */
   runningOf(link: number): string[] {
-    const wanted = [...this.#running].filter(([of, { isAborted }]) => of.link === link && !isAborted);
-    return wanted.map(([{ id }]) => id);
+    return [...this.#rooms.values()].flatMap((room) => room.runningOf(link));
   }
 
   /** Takes one event at the time `now` in milliseconds, and returns the effects to perform in order. */
   handle(event: NodeEvent<A>, now: number): NodeEffect<A>[] {
-    this.#perform(event, now);
+    if ("assignment" in event) this.#performIn(this.#roomOf(event.assignment), event, now);
+    else this.#perform(event, now);
     const effects = this.#effects;
     this.#effects = [];
     return effects;
   }
 
-  #perform(event: NodeEvent<A>, now: number): void {
+  #performIn(room: Room<A>, event: Extract<NodeEvent<A>, { assignment: A }>, now: number): void {
     switch (event.type) {
       case "assigned":
-        this.#onAssigned(event.assignment, now);
+        room.onAssigned(event.assignment, now);
         break;
       case "ended":
-        this.#onEnded(event, now);
+        room.onEnded(event, now);
         break;
-      case "waiting":
-        this.#onWaiting(event.assignment, event.change > 0, now);
+      case "began":
+        room.onBegan(event.assignment, now);
         break;
-      case "aborted":
-        this.#onAborted(event.link, event.id, now);
-        break;
-      case "stop":
-        this.#onStop(event, now);
+      case "recalled":
+        room.onRecalled(event.assignment);
         break;
       case "unstoppable":
-        if (this.#endings.isAwaited(event.assignment))
-          this.#effects.push({ type: "report-unstoppable", assignment: event.assignment });
+        room.onUnstoppable(event.assignment);
         break;
-      case "lost":
-        this.#links.delete(event.link);
-        for (const waiting of this.#waiting.keys())
-          if (waiting.link === event.link) this.#waiting.delete(waiting);
-        break;
-      case "welcomed":
-        this.#links.add(event.link);
-        this.#fetch(event.link);
-        break;
-      case "drain":
-        this.#drain(now);
-        break;
-      case "tick":
-        this.#wakeAt = undefined;
-        this.#onTick(now);
+      case "waiting":
+        room.onWaiting(event.assignment, event.change > 0, now);
         break;
     }
   }
 
-  #onAssigned(assignment: A, now: number): void {
-    if (this.#isDraining) this.#effects.push({ type: "hand-back", assignment });
-    else if (assignment.isLocal === true) this.#startLocal(assignment, now);
-    else if (this.#hasFreeSlot) this.#start(assignment, now);
-    else {
-      this.#waiting.set(assignment, { assignment, since: now, isAborted: false, isWaiting: false });
-      this.#wake(now + patienceMs);
-    }
-    if (this.#suspended > 0) this.#makeRoom();
-  }
-
-  get #hasFreeSlot(): boolean {
-    return this.#running.size - this.#suspended < this.#options.slots;
-  }
-
-  /** Tasks that wait for others must not keep these from coming: they may wait for this very node. */
-  #onWaiting(assignment: A, isWaiting: boolean, now: number): void {
-    const held = this.#running.get(assignment);
-    if (held === undefined || held.isWaiting === isWaiting || assignment.isLocal === true) return;
-    held.isWaiting = isWaiting;
-    this.#suspended += isWaiting ? 1 : -1;
-    if (!isWaiting) {
-      this.#takeRoomBack();
-      return;
-    }
-    if (this.#waiting.size > 0) this.#startNext(now);
-    this.#makeRoom();
-  }
-
-  /** Where brokers think that this node is full: as many more as wait. */
-  #makeRoom(): void {
-    if (this.#isDraining) return;
-    const isShut = this.#capacity === handedBack;
-    if (isShut) this.#capacity = this.#options.slots;
-    const isFull = this.#running.size + this.#waiting.size >= this.#capacity + this.#extra;
-    const needsMore = isFull && this.#extra !== this.#suspended;
-    if (needsMore) this.#extra = this.#suspended;
-    if (needsMore || isShut) this.#tell();
-  }
-
-  /** Not at each end of a wait: when no more than half of the room is needed. */
-  #takeRoomBack(): void {
-    if (this.#extra === 0 || this.#suspended * 2 > this.#extra) return;
-    this.#extra = this.#suspended;
-    this.#tell();
-  }
-
-  #startLocal(assignment: A, now: number): void {
-    this.#start(assignment, now);
-    const held = this.#running.get(assignment);
-    if (held === undefined) return;
-    held.isWaiting = true;
-    this.#suspended++;
-  }
-
-  #start(assignment: A, now: number): void {
-    const held = { assignment, since: now, isAborted: false, isWaiting: false };
-    this.#running.add(assignment, held);
-    this.#unreported.push(held);
-    this.#wake(now + patienceMs);
-    this.#effects.push({ type: "start", assignment });
-  }
-
-  #onAborted(link: number, id: string, now: number): void {
-    for (const held of this.#named(link, id)) {
-      const { assignment } = held;
-      held.isAborted = true;
-      if (!this.#waiting.delete(assignment)) this.#abort(assignment, now + abortGraceMs, false);
-    }
-  }
-
-  #onStop({ link, id, graceMs }: Extract<NodeEvent<A>, { type: "stop" }>, now: number): void {
-    for (const { assignment } of this.#named(link, id)) {
-      if (this.#waiting.delete(assignment)) {
-        this.#effects.push({ type: "answer", assignment, response: stopped(id, "never-started") });
-      } else this.#abort(assignment, now + graceMs, true);
-    }
-  }
-
-  #abort(assignment: A, killAt: number, isAwaited: boolean): void {
-    this.#endings.begin(assignment, killAt, isAwaited);
-    this.#effects.push({ type: "abort", assignment });
-    this.#wake(killAt);
-  }
-
-  /** What is held under this attempt id. */
-  #named(link: number, id: string): Held<A>[] {
-    return [...this.#waiting.values(), ...Array.from(this.#running, ([, held]) => held)].filter(
-      ({ assignment }) => assignment.link === link && assignment.id === id,
-    );
-  }
-
-  #onEnded({ assignment, response }: Extract<NodeEvent<A>, { type: "ended" }>, now: number): void {
-    const held = this.#running.get(assignment);
-    if (held === undefined) return;
-    this.#running.delete(assignment);
-    if (held.isWaiting) {
-      this.#suspended--;
-      this.#takeRoomBack();
-    }
-    const how = this.#endings.end(assignment);
-    if (!held.isAborted) {
-      const answer = how === undefined ? response : stopped(assignment.id, how);
-      this.#effects.push({ type: "answer", assignment, response: answer });
-    }
-    const took = now - held.since;
-    if (assignment.isLocal !== true) {
-      const mean = this.#meanRunMs;
-      this.#meanRunMs = mean === undefined ? took : mean + (took - mean) * smoothing;
-    }
-    if (this.#waiting.size > 0 && this.#hasFreeSlot) this.#startNext(now);
-    if (this.#meanRunMs !== undefined) this.#adaptCapacity(this.#meanRunMs);
-  }
-
-  #startNext(now: number): void {
-    const [next] = this.#waiting.keys();
-    if (next === undefined) return;
-    this.#waiting.delete(next);
-    this.#start(next, now);
-  }
-
-  #onTick(now: number): void {
-    const due = now - patienceMs;
-    const first = this.#unreported.findIndex((held) => held.since > due);
-    const old = this.#unreported.splice(0, first < 0 ? this.#unreported.length : first);
-    for (const held of old) {
-      if (this.#running.get(held.assignment) === held && !held.isAborted) {
-        this.#effects.push({ type: "report-running", assignment: held.assignment });
+  #perform(event: Exclude<NodeEvent<A>, { assignment: A }>, now: number): void {
+    if (event.type === "lost") this.#links.delete(event.link);
+    else if (event.type === "welcomed") this.#links.add(event.link);
+    else if (event.type === "tick") this.#wakeAt = undefined;
+    for (const room of this.#rooms.values()) {
+      switch (event.type) {
+        case "aborted":
+          room.onAborted(event.link, event.id, now);
+          break;
+        case "stop":
+          room.onStop(event, now);
+          break;
+        case "lost":
+          room.onLost(event.link);
+          break;
+        case "welcomed":
+          room.tell(event.link);
+          break;
+        case "drain":
+          room.drain(now);
+          break;
+        case "tick":
+          room.onTick(now);
+          break;
       }
     }
-    for (const held of this.#waiting.values()) {
-      if (held.since > due) break;
-      this.#waiting.delete(held.assignment);
-      // The broker gives this node nothing more until it asks again, when a task has ended.
-      this.#capacity = handedBack;
-      this.#effects.push({ type: "hand-back", assignment: held.assignment });
-    }
-    for (const assignment of this.#endings.takeDue(now)) this.#effects.push({ type: "kill", assignment });
-    const next = this.#nextDue();
-    if (next !== undefined) this.#wake(next);
   }
 
-  #nextDue(): number | undefined {
-    const [waiting] = this.#waiting.values();
-    const since = Math.min(
-      waiting?.since ?? Number.POSITIVE_INFINITY,
-      this.#unreported[0]?.since ?? Number.POSITIVE_INFINITY,
-    );
-    const next = Math.min(since + patienceMs, this.#endings.next ?? Number.POSITIVE_INFINITY);
-    return Number.isFinite(next) ? next : undefined;
+  #addRoom(name: string | undefined, slots: number): void {
+    this.#rooms.set(name, new Room({ name, slots, prefetch: this.#options.prefetch }, this.#turn));
   }
 
-  #drain(now: number): void {
-    this.#isDraining = true;
-    // Nobody else would ever end them.
-    for (const assignment of this.running())
-      if (assignment.isLocal === true) this.#abort(assignment, now + abortGraceMs, false);
-    this.#setCapacity(0);
-    for (const assignment of this.#waiting.keys()) this.#effects.push({ type: "hand-back", assignment });
-    this.#waiting.clear();
-  }
-
-  /** The broker is told of another capacity only when it differs a lot: by doubling, or from the most. */
-  #adaptCapacity(meanRunMs: number): void {
-    const { slots, prefetch } = this.#options;
-    const fitting = Math.min(prefetch, Math.floor((slots * waitMs) / Math.max(meanRunMs, 0.001)));
-    if (this.#capacity === handedBack) {
-      this.#setCapacity(slots);
-      return;
-    }
-    const waiting = this.#capacity - slots;
-    if (fitting === waiting || (fitting < prefetch && fitting < waiting * 2 && fitting * 2 > waiting)) return;
-    this.#setCapacity(slots + fitting);
-  }
-
-  #setCapacity(capacity: number): void {
-    const allowed = this.#isDraining ? 0 : capacity;
-    if (allowed === this.#capacity) return;
-    this.#capacity = allowed;
-    this.#tell();
-  }
-
-  #tell(): void {
-    for (const link of this.#links) this.#fetch(link);
-  }
-
-  #fetch(link: number): void {
-    const extra = this.#isDraining ? 0 : this.#extra;
-    this.#effects.push({ type: "fetch", link, capacity: Math.max(0, this.#capacity) + extra });
+  #roomOf({ room }: A): Room<A> {
+    const found = this.#rooms.get(room);
+    if (found === undefined) throw new Error(`Expected a pool of this node, got ${room}`);
+    return found;
   }
 
   #wake(at: number): void {
@@ -357,9 +179,4 @@ export class NodeState<A extends Assignment = Assignment> {
     this.#wakeAt = at;
     this.#effects.push({ type: "wake", at });
   }
-}
-
-/** The answer of an attempt that was to be stopped, and has ended. */
-function stopped(id: string, how: string): Response {
-  return failure(id, errorObject(ErrorCode.TaskStopped, "The task was stopped", { how }));
 }

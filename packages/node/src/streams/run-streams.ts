@@ -7,6 +7,7 @@ import {
   type InputKey,
   type ItemLimits,
   type Params,
+  Push,
   type Request,
   type Response,
   type StreamBatch,
@@ -75,12 +76,11 @@ export class RunStreams {
     return failure(response.id, errorObject(ErrorCode.TaskFailed, message, data));
   }
 
-  onGrant(grant: StreamGrant): void {
-    this.#output?.onGrant(grant);
-  }
-
-  onInput(input: InputKey, batch: StreamBatch): void {
-    this.#inputs.get(input)?.onBatch(batch);
+  /** Takes what a broker pushed. */
+  onPush(method: string, params: Params | undefined): void {
+    const { input, ...message } = params as { readonly input?: InputKey };
+    if (method === Push.StreamGrant) this.#output?.onGrant(message as StreamGrant);
+    else if (input !== undefined) this.#inputs.get(input)?.onBatch(message as StreamBatch);
   }
 
   /** The connection is there again. */

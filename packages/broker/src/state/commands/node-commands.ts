@@ -42,12 +42,12 @@ export class NodeCommands {
     return [
       [
         BrokerMethod.NodeConnect,
-        ["node_id", "protocol", "token", "methods", "slots", "running"],
+        ["node_id", "protocol", "token", "methods", "slots", "running", "rooms"],
         (...a) => this.#arrivals.connect(...a),
       ],
       [BrokerMethod.NodeHeartbeat, ["node_id"], (...a) => this.#heartbeat(...a)],
       [BrokerMethod.NodeDisconnect, ["node_id"], (...a) => this.#disconnect(...a)],
-      [BrokerMethod.NodeFetch, ["capacity"], (...a) => this.#fetch(...a)],
+      [BrokerMethod.NodeFetch, ["capacity", "room"], (...a) => this.#fetch(...a)],
       [BrokerMethod.NodeEmpty, ["wait"], (...a) => this.#empty(...a)],
       [BrokerMethod.NodeTaskRequest, ["node_id", "task_id"], (...a) => this.#request(...a)],
       [BrokerMethod.NodeTaskStatus, ["node_id", "task_id", "status"], (...a) => this.#status(...a)],
@@ -98,7 +98,13 @@ export class NodeCommands {
 
   #fetch({ session }: Command, read: ParamReader): Outcome {
     if (session?.kind !== "node") throw new Refusal(ErrorCode.NotAllowed, "Expected a node with a session");
-    session.capacity = read.count("capacity");
+    const name = read.has("room") ? read.string("room") : undefined;
+    const room = session.room(name);
+    if (room === undefined) {
+      const expected = "Expected `room` to be one that the node introduced";
+      throw new Refusal(ErrorCode.InvalidParams, `${expected}, got ${describe(name)}`);
+    }
+    room.capacity = read.count("capacity");
     this.#parts.scheduler.offerRoom(session);
     return { result: true };
   }
@@ -156,10 +162,10 @@ export class NodeCommands {
     return { result: true };
   }
 
-  /** A node that hands back has less room than was thought: it gets nothing until it asks again. */
+  /** A node that hands back has less room than was thought: it gets nothing more of that until it asks again. */
   #handBack(task: Task): void {
-    const { node } = task;
-    if (node !== undefined) node.capacity = node.tasks.size - 1;
+    const room = task.node?.roomOf(task.method.name);
+    if (room !== undefined) room.capacity = room.held - 1;
     this.#parts.runs.handBack(task);
   }
 

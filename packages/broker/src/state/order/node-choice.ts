@@ -23,8 +23,8 @@ export function chooseNode(method: MethodQueue, now: number, quietSince: number)
   }
   let best: NodeSession | undefined;
   for (const node of method.nodes) {
-    if (!node.hasRoom) continue;
-    if (best === undefined || isBetter(node, best, quietSince)) best = node;
+    if (!node.roomOf(method.name).isFree) continue;
+    if (best === undefined || isBetter(method.name, node, best, quietSince)) best = node;
   }
   const batch = method.description?.batch;
   if (batch !== undefined && best !== undefined) {
@@ -33,11 +33,16 @@ export function chooseNode(method: MethodQueue, now: number, quietSince: number)
   return best;
 }
 
-function isStillGathering({ node, until, left }: Gathering, { nodes }: MethodQueue, now: number): boolean {
-  return left > 0 && now <= until && nodes.has(node) && node.hasRoom;
+function isStillGathering(
+  { node, until, left }: Gathering,
+  { nodes, name }: MethodQueue,
+  now: number,
+): boolean {
+  return left > 0 && now <= until && nodes.has(node) && node.roomOf(name).isFree;
 }
 
-function isBetter(node: NodeSession, best: NodeSession, quietSince: number): boolean {
+function isBetter(method: string, node: NodeSession, best: NodeSession, quietSince: number): boolean {
   const isQuiet = node.lastSeen < quietSince;
-  return isQuiet === best.lastSeen < quietSince ? node.freeSlots > best.freeSlots : !isQuiet;
+  if (isQuiet !== best.lastSeen < quietSince) return !isQuiet;
+  return node.roomOf(method).freeSlots > best.roomOf(method).freeSlots;
 }

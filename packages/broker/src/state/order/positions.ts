@@ -73,10 +73,10 @@ export class Positions {
 
   /** Unknown while nothing serves the method, or none of it has run. */
   #etaOf(lane: Lane, before: number, ahead: number): number | undefined {
-    const { meanRunMs, nodes, limits } = lane.method;
+    const { meanRunMs, name, nodes, limits } = lane.method;
     if (meanRunMs === undefined) return undefined;
     let slots = 0;
-    for (const node of nodes) slots += node.slots;
+    for (const node of nodes) slots += node.roomOf(name).slots;
     const parallel = Math.min(slots, limits.concurrency ?? Number.POSITIVE_INFINITY);
     if (parallel === 0) return undefined;
     const etaMs = Math.max(runsMs(ahead, parallel, meanRunMs), startsMs(ahead, limits.rate));

@@ -113,7 +113,7 @@ export class Scheduler {
     if (node === undefined) return;
     task.node = undefined;
     this.#patience.disarm(task);
-    node.tasks.delete(task);
+    node.release(task);
     this.offerRoom(node);
     const wasFull = method.gate.isFull || lane.gate.isFull;
     method.gate.end();
@@ -242,16 +242,16 @@ export class Scheduler {
     const candidates = node.methods.size < this.#waiting.size ? node.methods : this.#waiting;
     for (const method of candidates) {
       if (method.length === 0) this.#waiting.delete(method);
-      if (!method.nodes.has(node)) continue;
+      if (!method.nodes.has(node) || !node.roomOf(method.name).isFree) continue;
       const next = this.#methods.next(method);
       if (next !== undefined && (first === undefined || isBefore(next, first))) first = next;
     }
     return first;
   }
 
-  #hasRoom({ nodes }: MethodQueue): boolean {
+  #hasRoom({ nodes, name }: MethodQueue): boolean {
     if (this.#isDraining) return false;
-    for (const node of nodes) if (node.hasRoom) return true;
+    for (const node of nodes) if (node.roomOf(name).isFree) return true;
     return false;
   }
 
@@ -269,7 +269,7 @@ export class Scheduler {
     task.mayRunElsewhere = false;
     task.attempt = attempt;
     task.assignedAt = this.#turn.now;
-    node.tasks.add(task);
+    node.hold(task);
     this.#patience.disarm(task);
     const timeoutMs = runTimeoutOf(task, this.#turn.now);
     if (timeoutMs !== undefined) this.#patience.arm(task, this.#turn.now + timeoutMs);

@@ -27,6 +27,7 @@ import type { TaskTable } from "../tasks/task-table.ts";
 import type { Waiters } from "../tasks/waiters.ts";
 import type { Turn } from "../turn.ts";
 import { checkNoSession, readProtocol, readToken, wireLimits } from "./introduction.ts";
+import { type RoomDescription, readRooms } from "./node-room.ts";
 import { NodeSession } from "./node-session.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -58,6 +59,7 @@ interface Introduction {
   readonly descriptions: readonly MethodDescription[];
   readonly slots: number;
   readonly running: ReadonlySet<string>;
+  readonly rooms: readonly RoomDescription[];
 }
 
 export class NodeArrivals {
@@ -93,6 +95,7 @@ export class NodeArrivals {
       descriptions: readMethods(read),
       slots: read.count("slots"),
       running: readRunning(read),
+      rooms: readRooms(read),
     };
     const { life, stops, tasks } = this.#parts;
     // What it runs and no task in memory is, an earlier run of the broker gave it.
@@ -122,7 +125,7 @@ export class NodeArrivals {
   /** Makes the node's session: from here on it is given tasks. */
   #welcome(introduction: Introduction): Outcome {
     const { config, sessions, scheduler, turn } = this.#parts;
-    const { id, token, peer, descriptions, slots, running } = introduction;
+    const { id, token, peer, descriptions, slots, running, rooms } = introduction;
     try {
       checkNoSession(peer, sessions);
       this.#checkOwner(id, token);
@@ -131,11 +134,10 @@ export class NodeArrivals {
       throw error;
     }
     const known = sessions.nodes.get(id);
-    const node = new NodeSession(id, token, peer, turn);
+    const node = new NodeSession(id, token, peer, turn, slots);
+    for (const room of rooms) node.addRoom(room);
     if (known !== undefined) this.#handOver(known, node, running);
     sessions.addNode(node);
-    node.slots = slots;
-    node.capacity = slots;
     // What it serves says which of its runs may go on beside others.
     scheduler.serve(node, descriptions);
     const abort = [...running].filter((attemptId) => !this.#adopt(node, attemptId));
@@ -181,8 +183,8 @@ export class NodeArrivals {
   #handOver(before: NodeSession, after: NodeSession, running: ReadonlySet<string>): void {
     const kept = before.tasks.toArray().filter((task) => running.has(task.attemptId));
     for (const task of kept) {
-      before.tasks.delete(task);
-      after.tasks.add(task);
+      before.release(task);
+      after.hold(task);
       task.node = after;
     }
     this.leave(before, (task) => this.#parts.runs.putBack(task));

@@ -22,9 +22,7 @@ export class Sessions {
 
   constructor(turn: Turn, newId: () => string, newToken: () => string) {
     this.anonymous = new ClientSession(newId(), newToken(), turn);
-    this.local = new NodeSession(newId(), newToken(), LOCAL_PEER, turn);
-    this.local.capacity = Number.POSITIVE_INFINITY;
-    this.local.slots = Number.POSITIVE_INFINITY;
+    this.local = new NodeSession(newId(), newToken(), LOCAL_PEER, turn, Number.POSITIVE_INFINITY);
     this.#peers.set(LOCAL_PEER, this.local);
   }
 

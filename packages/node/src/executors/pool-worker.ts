@@ -1,0 +1,202 @@
+// One worker as its pool has it: the lines for it, gathered until the pool is done with an event, and its connections.
+import type { Run } from "../run.ts";
+import { FromWorker, type Init, Line, type LinkInfo, type StreamPush, ToWorker } from "../worker/protocol.ts";
+import { thrownFromText } from "../worker/thrown.ts";
+import type { PoolHost, PoolOptions } from "./pool-host.ts";
+import type { PoolUnit } from "./unit.ts";
+import type { WorkerHandle } from "./worker-handle.ts";
+import { WorkerSockets } from "./worker-sockets.ts";
+
+export interface PoolWorkerHandlers {
+  onReady(methods: readonly string[]): void;
+  onFailed(message: string): void;
+  onDone(unit: PoolUnit, tookMs: number): void;
+  onGivenBack(unit: PoolUnit): void;
+  onWaiting(unit: PoolUnit, isWaiting: boolean): void;
+  /** @param running what it had begun last */
+  onGone(why: string, running: PoolUnit | undefined): void;
+}
+
+/** A little more than what it opened has to be closed in. */
+const leaveMs = 6_000;
+
+export class PoolWorker {
+  readonly #host: PoolHost;
+  readonly #handlers: PoolWorkerHandlers;
+  readonly #handle: WorkerHandle;
+  readonly #sockets: WorkerSockets;
+  readonly #units = new Map<number, PoolUnit>();
+  /** How many runs of a batch wait for others. */
+  readonly #waiting = new Map<PoolUnit, number>();
+  readonly #links = new Set<number>();
+  #lines: string[] = [];
+  #isGone = false;
+  #onLeft: (() => void) | undefined;
+
+  constructor(options: PoolOptions, host: PoolHost, handlers: PoolWorkerHandlers) {
+    const { startWorker, maxMemoryMb, modules, captureConsole } = options;
+    this.#host = host;
+    this.#handlers = handlers;
+    this.#sockets = new WorkerSockets(
+      host.dial,
+      (link) => host.endpoint(link),
+      (line) => this.#send(line),
+    );
+    this.#handle = startWorker(
+      { maxMemoryMb },
+      { onText: (text) => this.#take(text), onGone: (why) => this.#onGone(why) },
+    );
+    const init: Init = { modules, captureConsole };
+    this.#send(`${ToWorker.Init} ${JSON.stringify(init)}`);
+  }
+
+  /** What it has begun last, and has not answered. */
+  running(): PoolUnit | undefined {
+    return this.#units.size === 0 ? undefined : this.#units.get(this.#handle.running());
+  }
+
+  give(unit: PoolUnit, beside: boolean): void {
+    this.#units.set(unit.number, unit);
+    for (const { run } of unit.parts) this.#introduce(run);
+    this.#send(unit.line(beside));
+    if (!unit.isBatch) return;
+    for (const [index, { run }] of unit.parts.entries()) if (run.isAborted) this.abort(unit, index);
+  }
+
+  /** Nobody wants the outcome of one of its runs any more. */
+  abort(unit: PoolUnit, index: number): void {
+    this.#send(`${ToWorker.Abort} ${unit.number} ${index}`);
+  }
+
+  /** What a broker pushed for the streams of one of its runs; or the connection to the broker is there again. */
+  onStream(unit: PoolUnit, index: number, pushed: StreamPush | null): void {
+    this.#send(`${ToWorker.Stream} ${unit.number} ${index} ${JSON.stringify(pushed)}`);
+  }
+
+  has(unit: PoolUnit): boolean {
+    return this.#units.has(unit.number);
+  }
+
+  /** Ends it at once. */
+  end(): void {
+    this.#handle.end();
+  }
+
+  /** Lets it close what it has opened. One that still runs something is past that. */
+  async leave(): Promise<void> {
+    if (this.#units.size > 0 || this.#isGone) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#host.runtime.after(leaveMs, resolve);
+      this.#onLeft = () => {
+        timer.cancel();
+        resolve();
+      };
+      this.#send(ToWorker.Leave);
+    });
+  }
+
+  /** It is to know where a task comes from before the task. */
+  #introduce({ link }: Run): void {
+    if (this.#links.has(link)) return;
+    this.#links.add(link);
+    const known: LinkInfo = { endpoint: this.#host.endpoint(link), limits: this.#host.limits(link) };
+    this.#send(`${ToWorker.Link} ${link} ${JSON.stringify(known)}`);
+  }
+
+  /** What one message of a broker brings goes to the worker in one. */
+  #send(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length === 1) queueMicrotask(() => this.#flush());
+  }
+
+  #flush(): void {
+    const lines = this.#lines;
+    this.#lines = [];
+    this.#handle.send(lines.length === 1 ? (lines[0] ?? "") : lines.join("\n"));
+  }
+
+  #onGone(why: string): void {
+    const running = this.running();
+    this.#isGone = true;
+    this.#onLeft?.();
+    this.#sockets.close();
+    this.#handlers.onGone(why, running);
+  }
+
+  #take(text: string): void {
+    for (const line of text.split("\n")) this.#takeLine(new Line(line));
+  }
+
+  #takeLine(line: Line): void {
+    switch (line.letter) {
+      case FromWorker.Done:
+        this.#onDone(line);
+        break;
+      case FromWorker.Part:
+        this.#units.get(line.number())?.settle(line.number(), line.rest());
+        break;
+      case FromWorker.Report: {
+        const link = line.number();
+        const [method, params] = JSON.parse(line.rest()) as [string, { [name: string]: unknown }];
+        this.#host.report(link, method, params);
+        break;
+      }
+      case FromWorker.Thrown: {
+        const run = this.#units.get(line.number())?.parts[line.number()]?.run;
+        if (run !== undefined) this.#host.onThrown(run, thrownFromText(line.rest()));
+        break;
+      }
+      case FromWorker.Waiting:
+        this.#onWaiting(line);
+        break;
+      case FromWorker.GivenBack: {
+        const unit = this.#takeOut(line.number());
+        if (unit !== undefined) this.#handlers.onGivenBack(unit);
+        break;
+      }
+      case FromWorker.Ready:
+        this.#handlers.onReady(JSON.parse(line.rest()) as string[]);
+        break;
+      case FromWorker.Failed:
+        this.#handlers.onFailed(JSON.parse(line.rest()) as string);
+        break;
+      case FromWorker.Left:
+        this.#onLeft?.();
+        break;
+      case FromWorker.Stream:
+        this.#host.send(line.number(), line.rest());
+        break;
+      default:
+        this.#sockets.take(line);
+    }
+  }
+
+  #onDone(line: Line): void {
+    const unit = this.#takeOut(line.number());
+    const tookMs = line.number() / 1_000;
+    if (unit === undefined) return;
+    this.#handlers.onDone(unit, tookMs);
+    if (!unit.isBatch) unit.settle(0, line.rest(), tookMs);
+  }
+
+  #takeOut(number: number): PoolUnit | undefined {
+    const unit = this.#units.get(number);
+    if (unit === undefined) return undefined;
+    this.#units.delete(number);
+    if (this.#waiting.size > 0) this.#waiting.delete(unit);
+    return unit;
+  }
+
+  #onWaiting(line: Line): void {
+    const unit = this.#units.get(line.number());
+    const change = line.number() === 1 ? 1 : -1;
+    const run = unit?.parts[line.number()]?.run;
+    if (unit === undefined || run === undefined) return;
+    const before = this.#waiting.get(unit) ?? 0;
+    const after = before + change;
+    if (after > 0) this.#waiting.set(unit, after);
+    else this.#waiting.delete(unit);
+    this.#host.onWaiting(run, change);
+    if (before === 0 || after === 0) this.#handlers.onWaiting(unit, after > 0);
+  }
+}

@@ -1,0 +1,77 @@
+// One worker of a pool as its state machine sees it: what it was given, and how much of that lies ahead of it.
+
+/** Something for a worker to run: one task, or the tasks of one batch. */
+export interface Unit {
+  readonly method: string;
+}
+
+export interface Given<U extends Unit> {
+  readonly unit: U;
+  /** How long it should run, in milliseconds, going by earlier runs of its method. */
+  readonly expectedMs: number;
+  /** A worker was seen to run it. */
+  hasBegun: boolean;
+  /** It waits for tasks that it called. */
+  isWaiting: boolean;
+  /** Nobody wants its outcome any more. */
+  isAborted: boolean;
+  isKilled: boolean;
+}
+
+export type Phase = "starting" | "ready" | "ending";
+
+export class WorkerSlot<U extends Unit> {
+  readonly id: number;
+  phase: Phase = "starting";
+  /** In the order in which it was given, and runs. */
+  readonly given: Map<U, Given<U>> = new Map();
+  /** How many of them wait for tasks that they called. */
+  waiting = 0;
+  /** How long all but those should take it. */
+  aheadMs = 0;
+  /** It has answered something. */
+  hasWorked = false;
+  idleSince = 0;
+
+  constructor(id: number) {
+    this.id = id;
+  }
+
+  get isIdle(): boolean {
+    return this.phase === "ready" && this.given.size === 0;
+  }
+
+  /** Whether it counts as one of the workers that a pool has: one whose task waits for others does not. */
+  get isActive(): boolean {
+    return this.phase !== "ending" && this.waiting === 0;
+  }
+
+  /** Everything that it has begun waits for others. */
+  get mayRunBeside(): boolean {
+    return this.phase === "ready" && this.waiting > 0 && this.given.size === this.waiting;
+  }
+
+  give(given: Given<U>): void {
+    this.given.set(given.unit, given);
+    this.aheadMs += given.expectedMs;
+  }
+
+  takeOut(unit: U): Given<U> | undefined {
+    const given = this.given.get(unit);
+    if (given === undefined) return undefined;
+    this.given.delete(unit);
+    if (given.isWaiting) this.waiting--;
+    else this.aheadMs -= given.expectedMs;
+    // Nothing is left of what adding and subtracting fractions may have left.
+    if (this.given.size === this.waiting) this.aheadMs = 0;
+    return given;
+  }
+
+  setWaiting(given: Given<U>, isWaiting: boolean): void {
+    if (given.isWaiting === isWaiting) return;
+    given.isWaiting = isWaiting;
+    given.hasBegun = true;
+    this.waiting += isWaiting ? 1 : -1;
+    this.aheadMs += isWaiting ? -given.expectedMs : given.expectedMs;
+  }
+}

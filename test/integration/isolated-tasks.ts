@@ -1,0 +1,60 @@
+// What the tests of isolation serve.
+import { threadId } from "node:worker_threads";
+import { type Batch, current, InvalidParamsError, RetryError, TaskError, task } from "zerotask-node";
+
+export const add = task("add", (first: number, second: number) => first + second);
+export const where = task("where", () => ({ pid: process.pid, threadId }));
+/** Runs quickly, and at one number ends its worker. */
+export const quick = task("quick", (n: number, exitAt: number) => {
+  if (n === exitAt) process.exit(3);
+  return n;
+});
+/** For so long, or for ever. */
+export const spin = task("spin", (ms: number = Number.POSITIVE_INFINITY) => {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+  return "spun";
+});
+export const abort = task("abort", () => process.abort());
+export const suicide = task("suicide", () => {
+  process.kill(process.pid, "SIGKILL");
+  for (;;);
+});
+export const uncaught = task("uncaught", () => {
+  setTimeout(() => {
+    throw new RangeError("nobody catches this");
+  });
+  return new Promise(() => undefined);
+});
+export const fail = task("fail", (kind: string): void => {
+  if (kind === "expected") throw new TaskError("no such customer", { id: 5 });
+  if (kind === "params") throw new InvalidParamsError("Expected more");
+  if (kind === "retry" && current().attempt === 1) throw new RetryError({ delay: 1 });
+  if (kind === "error") throw new RangeError("too far");
+});
+export const deep = task("deep", async (depth: number): Promise<string[]> => {
+  const { client, trace } = current<{ deep(depth: number): Promise<string[]> }>();
+  return depth === 0 ? [trace] : [trace, ...(await client.deep(depth - 1))];
+});
+export const told = task("told", () => {
+  const { id, attempt, method, trace, deadline, log, signal } = current();
+  log.info("here", { n: 1 });
+  current().emit("stage", { n: 2 });
+  current().progress(0.5, "half");
+  console.info("printed");
+  return { id, attempt, method, trace, deadline: typeof deadline, isAborted: signal.aborted };
+});
+/** Until its signal fires. */
+export const patient = task("patient", async () => {
+  const { signal } = current();
+  await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  return "heard";
+});
+export const lengths = task(
+  { name: "lengths", batch: { max: 10, waitMs: 20 } },
+  (calls: Batch<[text: string]>) => calls.map(([text]) => ({ length: text.length, calls: calls.length })),
+);
+export async function* numbers(): AsyncGenerator<number> {
+  for (let n = 0; n < 3; n++) yield n;
+}
+export const count = task("count", () => numbers());
