@@ -77,6 +77,7 @@ export class Assignments {
     const { method, id, params } = message;
     if (method === undefined) this.#onWelcome(connection, message);
     else if (method === Push.TaskAbort) this.#current.delete((params as { id: string }).id);
+    else if (method === Push.TaskStop) this.#onStop((params as { id: string }).id);
     else if (typeof id === "string" && !method.startsWith("zerotask.")) {
       const taskId = id.slice(0, id.lastIndexOf("#"));
       const assigned = { taskId, method, params: (params ?? []) as readonly unknown[], connection };
@@ -98,6 +99,7 @@ export class Assignments {
     } else if (method === BrokerMethod.NodeConnect) {
       const { node_id: nodeId, running } = told as { node_id: string; running: string[] };
       this.#introductions.set(`${connection} ${id}`, { nodeId, running });
+      this.onLost(this.#connections.get(nodeId) ?? -1);
     }
   }
 
@@ -106,6 +108,11 @@ export class Assignments {
     for (const [id, assigned] of this.#current) {
       if (assigned.connection === connection) this.#current.delete(id);
     }
+  }
+
+  /** Of a shared run that is about to end nobody takes part who comes now: they have another one. */
+  #onStop(attemptId: string): void {
+    if (attemptId.startsWith("run:")) this.#current.delete(attemptId);
   }
 
   #onWelcome(connection: number, { id, result }: Message): void {

@@ -1,8 +1,12 @@
 // What was promised to whom, and whether it was kept: checked while it happens, and at the end.
 import { isSettled, type Outcome } from "zerotask-core";
 import type { StoreChange, StoredTask } from "../../packages/broker/src/state/storage/stored-task.ts";
+import type { Message as Entry } from "./assignments.ts";
 import type { Disk } from "./disk.ts";
-import { Rules } from "./rules.ts";
+import { HandlerRuns } from "./handler-runs.ts";
+import { Interventions } from "./interventions.ts";
+import { Rules, stalledMs } from "./rules.ts";
+import { begin, type SimulatedProcess } from "./simulator.ts";
 
 /** A promise of the design that was broken, told with all that is known of it. */
 export class Violation extends Error {
@@ -30,15 +34,31 @@ export class History {
   /** Attempts that this run of the broker has assigned. */
   #assigned = new Set<string>();
   /** When the records of settled tasks may go. */
+  readonly #revived = new Set<string>();
   readonly #forgetAt = new Map<string, number>();
   readonly #now: () => number;
   readonly #rules: Rules;
+  readonly runs: HandlerRuns;
+  readonly interventions: Interventions;
+  /** All outcomes that a task on disk ever had: several where it was begun again. */
+  readonly #outcomes = new Map<string, Set<string | undefined>>();
   #brokerRuns = 0;
   #violation: Violation | undefined;
 
   constructor(now: () => number) {
     this.#now = now;
-    this.#rules = new Rules((message) => this.fail(message), now);
+    const fail = (message: string): void => this.fail(message);
+    const elapsed = (): number => now() - begin;
+    this.#rules = new Rules(fail, now);
+    this.runs = new HandlerRuns({
+      ...{ now: elapsed, fail, stalledMs, stored: (id) => this.#disk?.get(id) },
+      onBegin: (run) => this.interventions.onBegin(run),
+    });
+    this.interventions = new Interventions({
+      ...{ now: elapsed, fail, runs: this.runs },
+      stored: (id) => this.#disk?.get(id),
+      isAcknowledged: (id) => this.#acknowledged.has(id),
+    });
   }
 
   /** The disk that acknowledged tasks have to be on. */
@@ -64,15 +84,20 @@ export class History {
     this.#brokerRuns++;
     this.#assigned = new Set();
     this.#rules.onBrokerStarted();
+    this.runs.onBrokerStarted();
   }
 
   /** What the broker itself sends, hears, and knows to be lost. */
   onSent(connection: number, text: string): void {
-    this.#rules.onSent(connection, text);
+    const messages = entriesOf(text);
+    this.#rules.onSent(connection, messages);
+    for (const message of messages) this.runs.onSent(connection, message);
   }
 
   onReceived(connection: number, text: string): void {
-    this.#rules.onReceived(connection, text);
+    const messages = entriesOf(text);
+    this.#rules.onReceived(connection, messages);
+    for (const message of messages) this.runs.onReceived(connection, message);
   }
 
   /** When the broker heard that the run ended which had begun `began` milliseconds after the beginning. */
@@ -80,8 +105,13 @@ export class History {
     return this.#rules.heardOf(began) ?? 0;
   }
 
+  onConnected(connection: number, process: SimulatedProcess): void {
+    this.runs.onConnected(connection, process);
+  }
+
   onLost(connection: number): void {
     this.#rules.onLost(connection);
+    this.runs.onLost(connection);
   }
 
   /** A message left one side of a connection. */
@@ -95,11 +125,19 @@ export class History {
 
   onChange(change: StoreChange, before: StoredTask | undefined): void {
     this.#rules.onChange(change, before);
+    this.interventions.onChange(change, before);
+    if (change.type === "revive") this.#onRevived(change.id, before);
     if (change.type !== "settle" || before === undefined) return;
-    if (!isSettled(before.status)) this.#forgetAt.set(change.id, change.forgetAt);
+    if (!isSettled(before.status)) {
+      this.#forgetAt.set(change.id, change.forgetAt);
+      this.runs.onSettled(change.id);
+    }
     if (isSettled(before.status)) {
       this.fail(`${change.id} was ${before.status}, and was settled again as ${change.status}`);
     }
+    const outcomes = this.#outcomes.get(change.id);
+    if (outcomes === undefined) this.#outcomes.set(change.id, new Set([change.outcome]));
+    else outcomes.add(change.outcome);
     const { result } = (change.outcome === undefined ? {} : JSON.parse(change.outcome)) as {
       result?: { attempt?: number };
     };
@@ -108,6 +146,14 @@ export class History {
         `${change.id} has the outcome of attempt ${result.attempt}, but attempt ${change.attempt} was current`,
       );
     }
+  }
+
+  /** It may have another outcome from now on. */
+  #onRevived(id: string, before: StoredTask | undefined): void {
+    if (before === undefined || !isSettled(before.status)) return;
+    this.#told.delete(id);
+    this.#forgetAt.delete(id);
+    this.#revived.add(id);
   }
 
   /** Promise 1: an acknowledged task exists until it is settled and its record expires. */
@@ -149,7 +195,9 @@ export class History {
       const { task_id, status, ...outcome } = params as { task_id: string; status: string };
       this.#onTold(task_id, outcome as Outcome);
     } else if (method !== undefined && typeof id === "string" && !method.startsWith("zerotask.")) {
-      if (this.#assigned.has(id)) this.fail(`the attempt ${id} was assigned twice`);
+      // What a node runs for itself is forgotten with its connection, and counted anew: only there it could be told apart.
+      if (this.#assigned.has(id) && !id.startsWith("local:"))
+        this.fail(`the attempt ${id} was assigned twice`);
       this.#assigned.add(id);
     } else if (method === undefined && id !== undefined && id !== null) this.#onAnswer(connection, message);
   }
@@ -171,7 +219,10 @@ export class History {
     // What is in memory only may run again when the broker that knew its outcome is gone.
     const key = this.#acknowledged.has(taskId) ? taskId : `${taskId} of run ${this.#brokerRuns}`;
     const before = this.#told.get(key);
-    if (before !== undefined && before !== text) {
+    // What was read before a task was begun again may be told a moment later.
+    if (this.#revived.has(taskId) && this.#outcomes.get(taskId)?.has(text)) return;
+    const isFenced = this.#acknowledged.has(taskId) || !this.interventions.isTouched(taskId);
+    if (before !== undefined && before !== text && isFenced) {
       this.fail(`${taskId} was told to have ended with ${before}, and then with ${text}`);
     }
     this.#told.set(key, text);
@@ -183,4 +234,9 @@ export class History {
       this.fail(`${taskId} was told to have ended with ${text}, but ${stored.outcome} is on disk`);
     }
   }
+}
+
+function entriesOf(text: string): Entry[] {
+  const value = JSON.parse(text) as Entry | Entry[];
+  return Array.isArray(value) ? value : [value];
 }

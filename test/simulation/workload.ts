@@ -1,6 +1,8 @@
 // What clients ask for in a simulation, and what may come of it.
 import type { AsyncClient, Client, TaskHandle } from "zerotask-client";
 import type { History } from "./history.ts";
+import { deepest, manners } from "./long-runs.ts";
+import type { Meddling } from "./meddling.ts";
 import type { Ran } from "./methods.ts";
 import { type Order, type OrderKind, Orders, orderKinds } from "./orders.ts";
 import { begin, type SimulatedProcess, type Simulator } from "./simulator.ts";
@@ -14,11 +16,15 @@ export interface ClientPart {
 const kinds = [
   ...(["call", "call", "disk", "disk", "disk"] as const),
   ...(["memory", "ignored", "flaky", "late", "key", "stop", "stream"] as const),
+  ...(["obeying", "obeying", "obeying", "nest"] as const),
 ];
 type Kind = (typeof kinds)[number];
 
 /** Which part of all asks for nothing in particular of time and order. */
 const plainPart = 0.5;
+
+/** Which part of all is done to what was asked for before. */
+const meddlingPart = 0.15;
 
 const keyCount = 5;
 const runTimes = [0, 0, 0, 1, 15, 200, 3_000];
@@ -29,6 +35,7 @@ export class Workload {
   readonly outcomes: { [name: string]: number } = {};
   readonly #simulator: Simulator;
   readonly #history: History;
+  readonly #meddling: Meddling;
   /** Poison kills the node that runs it. */
   readonly #hasPoison: boolean;
   readonly #orders: Orders;
@@ -37,9 +44,10 @@ export class Workload {
   /** Those that the broker said it has. */
   readonly #accepted = new Set<string>();
 
-  constructor(simulator: Simulator, history: History, hasPoison: boolean) {
+  constructor(simulator: Simulator, history: History, meddling: Meddling, hasPoison: boolean) {
     this.#simulator = simulator;
     this.#history = history;
+    this.#meddling = meddling;
     this.#hasPoison = hasPoison;
     this.#orders = new Orders(simulator);
   }
@@ -57,18 +65,42 @@ export class Workload {
   /** A client asks for something. */
   work(client: ClientPart): void {
     const simulator = this.#simulator;
-    if (simulator.chance(plainPart)) this.#ask(client, simulator.pick(kinds));
+    if (simulator.chance(meddlingPart)) this.#meddle(client);
+    else if (simulator.chance(plainPart)) this.#ask(client, simulator.pick(kinds));
     else this.#order(client, simulator.pick(orderKinds));
+  }
+
+  /** Something is to become of what was asked for before; what begins again comes to an end once more. */
+  #meddle({ process, submits }: ClientPart, handle?: TaskHandle): void {
+    const watch = (what: string, answer: Promise<unknown>, again?: TaskHandle): void => {
+      this.#open.set(what, process);
+      void answer.then(() => {
+        this.#open.delete(what);
+        if (again !== undefined && process.isAlive) this.#await(process, `${what}, begun again,`, again);
+      });
+    };
+    this.#meddling.meddle(process, submits, watch, handle);
+  }
+
+  /** While it runs, or just before. */
+  #meddleSoon(client: ClientPart, handle: TaskHandle): void {
+    const simulator = this.#simulator;
+    simulator.after(simulator.between(0, 600), () => this.#meddle(client, handle), client.process);
   }
 
   /** Something whose time or order matters. */
   #order(client: ClientPart, kind: OrderKind): void {
+    const simulator = this.#simulator;
     const orders = this.#orders.make(kind, client, () => ++this.count);
     for (const [index, { asked, by, after, errors }] of orders.entries()) {
       const what = `${kind} ${this.count - orders.length + index + 1}`;
       const isHandle = "accepted" in asked;
-      if (isHandle) this.#noteAccepted(what, asked);
-      this.#await(client.process, what, isHandle ? asked.wait() : asked, {
+      if (isHandle) {
+        this.#noteAccepted(what, asked);
+        this.#meddling.onSubmitted(client.submits, asked, kind);
+        if (simulator.chance(kind === "shared" ? 0.4 : 0.05)) this.#meddleSoon(client, asked);
+      }
+      this.#await(client.process, what, asked, {
         by,
         after,
         errors: [...(errors ?? []), ...(isHandle ? [] : callErrors)],
@@ -76,18 +108,20 @@ export class Workload {
     }
   }
 
-  #ask({ process, calls, submits: plain }: ClientPart, kind: Kind): void {
+  #ask(client: ClientPart, kind: Kind): void {
+    const { process, calls, submits: plain } = client;
     const simulator = this.#simulator;
     const n = ++this.count;
     const submits = simulator.chance(0.3) ? plain.$with({ priority: simulator.pick([-1, 1, 5]) }) : plain;
     const ms = simulator.pick(runTimes);
     const whenBusy = simulator.pick(["fail", "wait"] as const);
     const what = `${kind} ${n}`;
-    const ask = (answer: Promise<unknown>, by = n): void =>
+    const ask = (answer: TaskHandle | Promise<unknown>, by = n): void =>
       this.#await(process, what, answer, { by, errors: errorsOf[kind] ?? [] });
     const watch = (handle: TaskHandle, by = n): void => {
       this.#noteAccepted(what, handle);
-      ask(handle.wait(), by);
+      this.#meddling.onSubmitted(plain, handle, kind);
+      ask(handle, by);
     };
     switch (kind) {
       case "call":
@@ -121,8 +155,26 @@ export class Workload {
       case "stop": {
         const handle = submits.work(n, ms);
         watch(handle);
-        const stop = calls.$call("zerotask.broker.client_task_stop", [handle.id]);
-        stop.catch(() => undefined);
+        const asked = this.#history.interventions.ask("stop", handle.id);
+        calls.$call("zerotask.broker.client_task_stop", [handle.id]).then(
+          () => this.#history.interventions.onDone(asked),
+          () => undefined,
+        );
+        break;
+      }
+      case "obeying": {
+        const times = { timeoutMs: simulator.pick([100, 1_000]), retries: 2, backoff: { initialMs: 10 } };
+        const later = simulator.chance(0.3) ? submits.$with(times) : submits;
+        const handle = later.obeying(n, simulator.pick([20, 400, 2_000, 5_000]), simulator.pick(manners));
+        watch(handle);
+        if (simulator.chance(0.5)) this.#meddleSoon(client, handle);
+        break;
+      }
+      case "nest": {
+        const depth = Math.floor(simulator.between(1, deepest + 1));
+        const times = { timeoutMs: simulator.pick([50, 500, 5_000]), retries: simulator.pick([0, 1]) };
+        const asking = simulator.chance(0.5) ? submits.$with(times) : submits;
+        watch(asking.nest(n, depth, simulator.pick([0, 5, 60]), null));
         break;
       }
     }
@@ -163,6 +215,11 @@ export class Workload {
     );
   }
 
+  #mayBeStopped(what: string, handle: TaskHandle | undefined): boolean {
+    if (shared.some((kind) => what.startsWith(kind))) return true;
+    return handle !== undefined && this.#history.interventions.isTouched(handle.id);
+  }
+
   /** Nobody gets the outcome of a run that was over, or had even begun, before it was asked for. */
   #checkTime(what: string, { began = 0 }: Ran, after: "began" | "heard of", asked: number): void {
     const time = after === "began" ? began : this.#history.heardOf(began) - begin;
@@ -171,9 +228,16 @@ export class Workload {
       this.#history.fail(`${what}, asked for at ${asked}, is of a run ${after} at ${time}`);
   }
 
-  #await(process: SimulatedProcess, what: string, answer: Promise<unknown>, expected: Expected): void {
-    const { by, after, errors } = expected;
-    const asked = this.#simulator.elapsed;
+  #await(
+    process: SimulatedProcess,
+    what: string,
+    asked: TaskHandle | Promise<unknown>,
+    expected?: Expected,
+  ): void {
+    const { by, after, errors = [] } = expected ?? {};
+    const handle = "accepted" in asked ? asked : undefined;
+    const answer = "accepted" in asked ? asked.wait() : asked;
+    const askedAt = this.#simulator.elapsed;
     this.#open.set(what, process);
     const end = (outcome: string): void => {
       this.#open.delete(what);
@@ -183,13 +247,17 @@ export class Workload {
       (result) => {
         end("result");
         const ran = result as Ran;
-        if (ran.double !== by * 2) this.#history.fail(`${what} gave ${ran.double}`);
-        if (after !== undefined) this.#checkTime(what, ran, after, asked);
+        if (by !== undefined && ran.double !== by * 2) this.#history.fail(`${what} gave ${ran.double}`);
+        if (after !== undefined) this.#checkTime(what, ran, after, askedAt);
       },
       ({ name, message }: Error) => {
         end(name);
         const isAccepted = this.#accepted.has(what);
-        if (name === "NodeLostError" || errors.includes(name)) return;
+        if (expected === undefined || name === "NodeLostError" || errors.includes(name)) return;
+        // A failure that was on its way when somebody wanted the task to be stopped is its last.
+        const isStop =
+          name === "TaskStoppedError" || (name === "TaskFailedError" && what.startsWith("flaky"));
+        if (isStop && this.#mayBeStopped(what, handle)) return;
         if (!isAccepted && refusals.includes(name)) return;
         const when = isAccepted ? ", which was accepted," : "";
         this.#history.fail(`${what}${when} failed: ${name}: ${message}`);
@@ -201,6 +269,8 @@ export class Workload {
 async function* numbers(count: number): AsyncGenerator<number> {
   for (let i = 0; i < count; i++) yield i;
 }
+/** What is known by other things than its client's own id. */
+const shared = ["key", "batch"];
 
 /** What may come of something that was asked for. */
 interface Expected extends Pick<Order, "by" | "after"> {
@@ -219,6 +289,9 @@ const errorsOf: { readonly [K in Kind]?: readonly string[] } = {
   late: ["TaskExpiredError"],
   stop: ["TaskStoppedError"],
   stream: [...callErrors, "StreamLostError"],
+  // A run that ignores its signal is not run again, and one that calls others fails with them.
+  obeying: ["TaskExpiredError", "TaskFailedError"],
+  nest: ["TaskExpiredError", "TaskFailedError"],
   // What has a key is waited for by asking, and a broker whose disk is full says so.
   key: ["StoreFailedError"],
 };

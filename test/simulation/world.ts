@@ -6,6 +6,8 @@ import { Node } from "zerotask-node";
 import { Network } from "../../packages/testing/src/network.ts";
 import { Disk } from "./disk.ts";
 import { History } from "./history.ts";
+import { Hung, Locals, serveLong } from "./long-runs.ts";
+import { Meddling } from "./meddling.ts";
 import { serve } from "./methods.ts";
 import { stalledMs } from "./rules.ts";
 import { SimulatedProcess, Simulator } from "./simulator.ts";
@@ -14,7 +16,7 @@ import { type ClientPart, Workload } from "./workload.ts";
 
 const endpoint = "tcp://simulated:5555";
 /** How long faults befall the parts, and how long all has to end in when they are over. */
-const faultsMs = 20_000;
+const faultsMs = 17_000;
 const recoveryMs = 120_000;
 const mostStopMs = 3_000;
 const nodeCount = 3;
@@ -37,6 +39,9 @@ export interface Report {
   readonly scheduled: number;
   readonly acknowledged: number;
   readonly outcomes: { readonly [kind: string]: number };
+  /** Runs of handlers, and what came of stops, starts and reloads. */
+  readonly runs: number;
+  readonly interventions: { readonly [kind: string]: number };
   readonly faults: { readonly [kind: string]: number };
 }
 
@@ -54,6 +59,9 @@ export class World {
   #isHealing = false;
   readonly #workload: Workload;
   readonly #timetable: Timetable;
+  readonly #meddling: Meddling;
+  readonly #hung = new Hung();
+  readonly #locals = new Locals();
   readonly #faults: { [kind: string]: number } = {};
   /** Small bounds make a full queue. */
   readonly #isCrowded: boolean;
@@ -69,14 +77,21 @@ export class World {
     });
     this.#timetable = new Timetable(this.#simulator, (message) => this.#history.fail(message));
     this.#disk = new Disk(this.#simulator, {
-      onChange: (change, before) => this.#history.onChange(change, before),
+      onChange: (change, before) => {
+        this.#history.onChange(change, before);
+        if (before === undefined) this.#meddling.onChange(change);
+      },
       onItem: (kind, value) => {
         if (kind === "schedule") this.#timetable.onStored(value);
       },
     });
     this.#history.watch(this.#disk);
     this.#isCrowded = this.#simulator.chance(0.2);
-    this.#workload = new Workload(this.#simulator, this.#history, this.#simulator.chance(0.3));
+    this.#meddling = new Meddling(this.#simulator, this.#history);
+    this.#workload = new Workload(
+      ...([this.#simulator, this.#history, this.#meddling] as const),
+      this.#simulator.chance(0.3),
+    );
   }
 
   /** @throws Violation when a promise was broken */
@@ -106,13 +121,15 @@ export class World {
       this.#check(++steps);
     }
     this.#heal();
-    while (this.#simulator.elapsed < faultsMs + recoveryMs && !this.#isDone()) {
+    while (this.#simulator.elapsed < faultsMs + recoveryMs && (steps % 10 !== 0 || !this.#isDone())) {
       await this.#simulator.step();
       this.#check(++steps);
     }
+    for (const what of this.#missingLocals()) this.#history.fail(`its own task does not run on ${what}`);
     for (const what of this.#workload.open) this.#history.fail(`${what} came to no end`);
     this.#history.checkAcknowledged();
     this.#history.checkSettled();
+    this.#history.interventions.checkAtEnd();
     this.#timetable.checkAtEnd(this.#simulator.now);
     this.#throwIfViolated();
     const { size: acknowledged } = this.#history.acknowledged;
@@ -123,16 +140,26 @@ export class World {
       scheduled: this.#timetable.runs,
       acknowledged,
       outcomes: this.#workload.outcomes,
+      runs: this.#history.runs.count,
+      interventions: this.#history.interventions.outcomes,
       faults: this.#faults,
     };
   }
 
   #isDone(): boolean {
-    if (this.#workload.open.length > 0) return false;
+    if (this.#workload.open.length > 0 || this.#missingLocals().length > 0) return false;
     for (const id of this.#history.acknowledged) {
       if (!this.#history.isOver(id)) return false;
     }
     return true;
+  }
+
+  #missingLocals(): string[] {
+    const isStopped = (id: string): boolean => this.#history.interventions.isTouched(id, "stop");
+    return this.#locals.missing(
+      this.#nodes.map(({ process }) => process),
+      isStopped,
+    );
   }
 
   #check(step: number): void {
@@ -143,7 +170,7 @@ export class World {
     const { unsettled = 0 } = this.#broker?.instance.counts ?? {};
     if (this.#isCrowded && unsettled > most)
       this.#history.fail(`${unsettled} tasks are unsettled, of ${most}`);
-    if (step % 10 === 0) this.#history.checkAcknowledged();
+    if (step % 25 === 0) this.#history.checkAcknowledged();
     this.#throwIfViolated();
   }
 
@@ -189,7 +216,11 @@ export class World {
     const process = this.#process("node");
     const dispatcher = new Dispatcher();
     const kill = (): void => this.#killNode(process);
-    serve(dispatcher, { simulator: this.#simulator, history: this.#history, process, kill });
+    const host = { simulator: this.#simulator, history: this.#history, process, kill };
+    serve(dispatcher, host);
+    this.#locals.add(process);
+    const onLocal = (id: string): void => this.#meddling.onLocal(id);
+    serveLong(dispatcher, { ...host, hung: this.#hung, locals: this.#locals, onLocal });
     const node = new Node({
       runtime: process,
       dial: this.#network.dialOf(process),
@@ -197,6 +228,7 @@ export class World {
       slots: this.#simulator.pick([1, 2, 8]),
     });
     node.addBroker(endpoint);
+    node.runLocal("local", [process.name]);
     void node.start();
     this.#nodes.push({ process, instance: node });
   }
@@ -328,6 +360,7 @@ export class World {
     this.#isHealing = true;
     this.#network.heal();
     this.#disk.heal();
+    this.#hung.calm(this.#simulator, (node) => this.#killNode(node));
     // Seldom: a restart would also heal what the broker itself got wrong.
     const isBroken = this.#broker === undefined || this.#disk.hasFailed(this.#broker.process);
     if (!isBroken && !this.#simulator.chance(0.1)) return;

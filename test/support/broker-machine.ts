@@ -32,6 +32,8 @@ export interface Machine {
   holdStores(): void;
   /** Does what the stores were told to do, one step after the other. */
   storeAll(): Effect[];
+  /** Does the next of it. */
+  storeNext(): Effect[];
 }
 
 type TellingEffect = Extract<Effect, { type: "happened" | "logged" }>;
@@ -128,7 +130,8 @@ export function machine(config: MachineOptions = {}): Machine {
     }
     return isHolding ? effects : [...effects, ...storeAll()];
   };
-  const storeAll = (): Effect[] => {
+  const storeAll = (): Effect[] => (todo.length === 0 ? [] : [...storeNext(), ...storeAll()]);
+  const storeNext = (): Effect[] => {
     const effect = todo.shift();
     if (effect === undefined) return [];
     const { level } = effect;
@@ -136,7 +139,7 @@ export function machine(config: MachineOptions = {}): Machine {
       effect.type === "persist"
         ? { type: "persisted", level, batch: effect.batch, result: stores[level].commit(effect.changes) }
         : { type: "told", level, request: effect.request, answer: query(stores[level], effect.query) };
-    return [...handle(event), ...storeAll()];
+    return handle(event);
   };
   handle({ type: "opened", level: "memory", summary: stores.memory.open() });
   if (config.hasDisk === true) handle({ type: "opened", level: "disk", summary: stores.disk.open() });
@@ -179,6 +182,7 @@ export function machine(config: MachineOptions = {}): Machine {
     handle,
     told: () => told.splice(0),
     stores,
+    storeNext,
     holdStores: () => {
       isHolding = true;
     },

@@ -210,6 +210,22 @@ describe("tasks that wait for others", () => {
     expect(node.handle({ type: "waiting", assignment: outer, change: -1 }, 2)).toEqual([]);
   });
 
+  it("keep no node from getting others once it takes less in advance than before", () => {
+    const node = new NodeState({ slots: 1, prefetch: 10 });
+    node.handle({ type: "welcomed", link: 0 }, 0);
+    const own = { ...task("local:n-1#1"), isLocal: true };
+    const quick = task("a#1");
+    node.handle({ type: "assigned", assignment: quick }, 0);
+    expect(node.handle({ type: "ended", assignment: quick, response }, 0)).toContainEqual({
+      ...{ type: "fetch", link: 0, capacity: 11 },
+    });
+    node.handle({ type: "assigned", assignment: own }, 1);
+    const slow = task("b#1");
+    node.handle({ type: "assigned", assignment: slow }, 1);
+    const effects = node.handle({ type: "ended", assignment: slow, response }, 10_000);
+    expect(effects).toContainEqual({ type: "fetch", link: 0, capacity: 2 });
+  });
+
   it("let what waits for a slot begin, and ask again where the node had handed something back", () => {
     const node = new NodeState({ slots: 1, prefetch: 5 });
     const [outer, second, third] = [task("a#1"), task("b#1"), task("c#1")];

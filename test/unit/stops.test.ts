@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ErrorCode } from "zerotask-core";
 import type { Effect } from "../../packages/broker/src/state/effect.ts";
 import { answer, call, type Machine, machine, send, sends } from "../support/broker-machine.ts";
 
@@ -73,11 +74,30 @@ describe("stopping a task", () => {
     expect(sends(broker.from("c", stop("c-1")))).toEqual([told("finished-first", "FINISHED")]);
   });
 
+  it("tells of an outcome that came first once that is stored", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    broker.holdStores();
+    expect(sends(broker.from("n", answer("c-1#1", 3)))).toEqual([]);
+    expect(sends(broker.storeAll())).toEqual([told("finished-first", "FINISHED")]);
+  });
+
   it("lets a failure stand that was on its way, and runs nothing again", () => {
     const broker = cluster();
     broker.from("c", submit("1", { retries: 5 }));
     broker.from("c", stop("c-1"));
     expect(sends(broker.from("n", failure("c-1#1")))).toEqual([told("finished-first", "FAILED")]);
+  });
+
+  it("ends one whose handler asks for another run just then", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    const again = { code: ErrorCode.RunAgain, message: "again", data: { delay_ms: 10 } };
+    const effects = broker.from("n", { jsonrpc: "2.0", id: "c-1#1", error: again });
+    expect(sends(effects)).toEqual([told("cooperative")]);
+    expect(sends(broker.after(900))).toEqual([]);
   });
 
   it("tells everybody who wants to know, and uses the shortest time that anybody gives", () => {
@@ -139,6 +159,17 @@ describe("stopping a task", () => {
     broker.node("n", ["add"], 1, { running: ["c-1#1"] });
     expect(sends(broker.after(1_500))).toContainEqual(stopPush("c-1#1"));
     expect(sends(broker.from("n", ended("c-1#1", "cooperative")))).toEqual([told("cooperative")]);
+  });
+
+  it("that an earlier broker had ended, for whatever reason, leaves the task to be run again", () => {
+    const before = cluster();
+    before.from("c", submit("1", { timeout_ms: 100, retries: 1 }));
+    before.after(100);
+    const broker = machine({ hasDisk: true, stores: before.stores, startAt: 100_000 });
+    broker.node("n", ["add"], 1, { running: ["c-1#1"] });
+    expect(sends(broker.from("n", ended("c-1#1", "cooperative")))).toMatchObject([
+      { message: { id: "c-1#2" } },
+    ]);
   });
 
   it("without asking for confirmation settles it at once, as the original did", () => {
@@ -293,6 +324,34 @@ describe("making a task anew", () => {
     ]);
   });
 
+  it("counts with its params also where the task is just being started again", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    broker.from("n", ended("c-1#1", "killed"));
+    const both = broker.from("c", [start("c-1"), reload("c-1", { params: [9] })]);
+    expect(sends(both)).toEqual([
+      send("c", { id: "go", result: true }),
+      send("c", { id: "re", result: true }),
+      assigned("c-1#2", [9]),
+    ]);
+  });
+
+  it("begins one again that was settled while its store was asked for it", () => {
+    const broker = cluster();
+    broker.from("c", submit("1", { retries: 1, backoff: { initial_ms: 10, jitter: 0 } }));
+    broker.from("n", failure("c-1#1"));
+    broker.holdStores();
+    broker.after(10);
+    broker.from("c", reload("c-1", { params: [9] }));
+    expect(sends(broker.storeNext())).toEqual([assigned("c-1#2")]);
+    broker.from("n", answer("c-1#2", 1));
+    const effects = sends(broker.storeAll());
+    expect(effects).toEqual([send("c", { id: "re", result: true }), assigned("c-1#3", [9])]);
+    broker.from("n", answer("c-1#3", 5));
+    expect(broker.stores.disk.get(["c-1"])[0]?.outcome).toBe('{"result":5}');
+  });
+
   it("is given up when the task is to be stopped", () => {
     const broker = cluster({}, 5);
     broker.from("c", submit("1"));
@@ -316,6 +375,58 @@ describe("making a task anew", () => {
     });
     expect(sends(effects)).toMatchObject([{ message: { id: "re", error: { code: -32070 } } }]);
     expect(sends(broker.from("n", ended("c-1#1", "cooperative")))).toContainEqual(assigned("c-1#2", [5]));
+  });
+
+  it("waits for a run that it would have shared with others, too, and is given up when that is to be stopped", () => {
+    const broker = machine({ hasDisk: true });
+    broker.client("c");
+    broker.node("n", [{ name: "add", coalesce: true }], 5);
+    const [, first] = sends(broker.from("c", submit("1"))) as unknown as { message: { id: string } }[];
+    const id = first?.message.id ?? "";
+    expect(sends(broker.from("c", reload("c-1")))).toEqual([stopPush(id)]);
+    const again = sends(broker.from("n", ended(id, "killed"))) as unknown as {
+      message: { method?: string };
+    }[];
+    expect(again.filter(({ message }) => message.method === "add")).toHaveLength(1);
+    const { message } = again.find((sent) => sent.message.method === "add") as { message: { id?: string } };
+    broker.from("c", stop("c-1"));
+    expect(sends(broker.from("c", reload("c-1")))).toEqual([stopPush(message.id ?? "")]);
+    expect(sends(broker.from("n", ended(message.id ?? "", "cooperative")))).toMatchObject([
+      told("cooperative"),
+      { message: { id: "re", error: { code: -32040 } } },
+    ]);
+  });
+
+  it("still happens where the run that is to end takes longer than it may meanwhile", () => {
+    const broker = cluster();
+    broker.from("c", submit("1", { timeout_ms: 100, retries: 1 }));
+    broker.from("c", reload("c-1", { params: [5] }));
+    broker.after(100);
+    broker.from("n", {
+      jsonrpc: "2.0",
+      method: "zerotask.broker.node_task_unstoppable",
+      params: { task_id: "c-1#1" },
+    });
+    const effects = sends(broker.from("n", ended("c-1#1", "cooperative")));
+    expect(effects).toMatchObject([{ message: { id: "c-1#2", params: [5] } }]);
+  });
+
+  it("waits for the end of a run that takes too long meanwhile, and would not be run again", () => {
+    const broker = cluster({}, 5);
+    broker.from("c", submit("1", { timeout_ms: 100 }));
+    broker.from("c", reload("c-1", { params: [5] }));
+    expect(sends(broker.after(100))).toEqual([stopPush("c-1#1")]);
+    const effects = sends(broker.from("n", ended("c-1#1", "cooperative")));
+    expect(effects).toMatchObject([{ message: { id: "c-1#2", params: [5] } }, { message: { id: "re" } }]);
+  });
+
+  it("keeps the params of one reload where another one gives none", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", reload("c-1", { params: [5] }));
+    broker.from("c", reload("c-1"));
+    const effects = sends(broker.from("n", ended("c-1#1", "cooperative")));
+    expect(effects).toContainEqual(assigned("c-1#2", [5]));
   });
 
   it("is not for calls", () => {

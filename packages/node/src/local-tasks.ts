@@ -54,7 +54,10 @@ export class LocalTasks {
 
   onStarted(run: Run): void {
     const task = this.#of(run);
-    if (task !== undefined) task.run = run;
+    if (task === undefined) return;
+    task.run = run;
+    // What was stopped may be made anew.
+    task.isDone = false;
   }
 
   /** One that failed the broker will have run again. */

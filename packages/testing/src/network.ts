@@ -19,6 +19,8 @@ import type { SimulatedProcess, Timeline } from "./timeline.ts";
 type Side = "up" | "down";
 
 export interface NetworkObserver {
+  /** A process has connected to the broker. */
+  onConnected(connection: number, process: SimulatedProcess): void;
   /** A message leaves one side of a connection: `up` to the broker, or `down` from it. */
   onMessage(connection: number, side: Side, text: string): void;
   /** The broker hands a message to its socket, in the order in which it decides; one arrives there. */
@@ -164,6 +166,7 @@ export class Network {
       },
     );
     this.#connections.set(peer, connection);
+    this.#rules.observer?.onConnected(number, process);
     return {
       send: (text) => connection.push("up", text),
       limit: () => undefined,

@@ -122,10 +122,15 @@ export class Room<A extends Assignment> {
     if (this.#isDraining) return;
     const isShut = this.#capacity === handedBack;
     if (isShut) this.#capacity = this.#options.slots;
+    if (this.#needsMore() || isShut) this.#tellAll();
+  }
+
+  /** Whether brokers have to be told of the room of tasks that wait for others: it counts from now on. */
+  #needsMore(): boolean {
     const isFull = this.#running.size + this.#waiting.size >= this.#capacity + this.#extra;
-    const needsMore = isFull && this.#extra !== this.#suspended;
-    if (needsMore) this.#extra = this.#suspended;
-    if (needsMore || isShut) this.#tellAll();
+    if (!isFull || this.#extra === this.#suspended) return false;
+    this.#extra = this.#suspended;
+    return true;
   }
 
   /** Not at each end of a wait: when no more than half of the room is needed. */
@@ -332,6 +337,8 @@ export class Room<A extends Assignment> {
     const allowed = this.#isDraining ? 0 : capacity;
     if (allowed === this.#capacity) return;
     this.#capacity = allowed;
+    // With less than before, what waits for others may be all that there is room for.
+    if (this.#suspended > 0) this.#needsMore();
     this.#tellAll();
   }
 

@@ -119,7 +119,7 @@ export class RunCommands {
           return;
         }
         const resume = (): void => this.#resume(task, given, params);
-        this.#parts.stops.reload(task, graceMs, resume, (how) => {
+        this.#parts.stops.reload(task, graceMs, resume, params !== undefined, (how) => {
           this.#whenStored(command, task, () => toldReload(task, how));
         });
       },
@@ -196,8 +196,8 @@ export class RunCommands {
     }
     life.take([id], ([known], failure) => {
       const taken = tasks.get(id);
-      // It may have been submitted again meanwhile, though it has an outcome.
-      if (taken?.isArriving === true) this.#treat(command, id, treatment);
+      // It may have been submitted again meanwhile, though it has an outcome; or have been run meanwhile.
+      if (taken?.isArriving === true || taken?.settled !== undefined) this.#treat(command, id, treatment);
       else if (taken !== undefined) this.#treatHeld(command, taken, treatment);
       else if (known !== undefined && isSettled(known.status)) this.#treatSettled(command, id, treatment);
       else reply(command, () => (failure === undefined ? unknownTask(id).error : failed(failure)));

@@ -21,7 +21,7 @@ import type { Streams } from "../streams/streams.ts";
 import type { Turn } from "../turn.ts";
 import type { Locals } from "./locals.ts";
 import type { Settlement } from "./settlement.ts";
-import type { Stops } from "./stops.ts";
+import { howOf, type Stops } from "./stops.ts";
 import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import { rescheduled } from "./task-record.ts";
@@ -70,6 +70,11 @@ export class Runs {
     const { turn } = this.#parts;
     if (task.node !== undefined) task.method.noteRun(turn.now - task.assignedAt);
     if (task.stopping !== undefined && this.#parts.stops.end(task, status, outcome, bytes)) return;
+    if (task.node !== undefined && howOf(outcome) !== undefined) {
+      // An earlier broker wanted it to end; what for is asked for again, or was to run it once more.
+      this.putBack(task);
+      return;
+    }
     // Those who take part in a shared run decide for themselves.
     if (task.members !== undefined) this.#parts.settlement.settle(task, status, outcome, bytes);
     else if ("error" in outcome && outcome.error.code === ErrorCode.RunAgain)
@@ -145,7 +150,8 @@ export class Runs {
     const ran = Math.round(this.#parts.turn.now - task.assignedAt);
     const timeoutMs = Math.min(ran, runTimeoutOf(task, task.assignedAt) ?? ran);
     const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
-    if (this.#mayFailAgain(task)) {
+    // One that is to end already is waited for.
+    if (task.stopping !== undefined || this.#mayFailAgain(task)) {
       this.#parts.stops.overrun(task, error);
       return;
     }

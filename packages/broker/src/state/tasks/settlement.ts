@@ -60,19 +60,7 @@ export class Settlement {
   /** Records the one outcome that a task has, and tells everybody who asked for it, once that is stored. */
   settle(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
     if (task.settled !== undefined) return;
-    const {
-      backlog,
-      handlers,
-      load,
-      methods,
-      patience,
-      scheduler,
-      sessions,
-      statuses,
-      storages,
-      tasks,
-      turn,
-    } = this.#parts;
+    const { handlers, patience, scheduler, turn } = this.#parts;
     scheduler.drop(task);
     scheduler.unassign(task);
     patience.disarm(task);
@@ -82,7 +70,39 @@ export class Settlement {
     handlers.onLeft(task);
     const { stopping } = task;
     task.stopping = undefined;
+    this.#end(task, status, outcome, bytes);
+    // What these tell has to wait until the outcome is stored.
     for (const tell of stopping?.told ?? []) tell("finished-first");
+  }
+
+  /** Tells the owner of an outcome, if it is there. */
+  notifyOwner(ownerId: string, view: SettledView): void {
+    const peer = this.#parts.sessions.clients.get(ownerId)?.peer;
+    if (peer !== undefined) this.#parts.turn.send(peer, notification(Push.TaskSettled, settledMessage(view)));
+  }
+
+  /** Sends the answer to a call, perhaps once more. */
+  answer(task: Task): void {
+    const { settled, addressee, caller } = task;
+    if (settled === undefined || addressee === undefined) return;
+    const response = respond(task.requestId, settled.outcome);
+    if (caller === undefined) {
+      addressee.deliver(response);
+      return;
+    }
+    caller.deliverAnswer(task, response);
+    this.expireAnswers(caller, Number.NEGATIVE_INFINITY);
+  }
+
+  /** Gives up what a client has not acknowledged since `time`, or what is more than is kept. */
+  expireAnswers(client: ClientSession, time: number): void {
+    const { retention, tasks } = this.#parts;
+    const { maxReplay, maxReplayBytes } = retention;
+    for (const task of client.expireAnswers(time, maxReplay, maxReplayBytes)) tasks.remove(task);
+  }
+
+  #end(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
+    const { backlog, handlers, load, methods, scheduler, sessions, statuses, storages, tasks } = this.#parts;
     if (task.members !== undefined) {
       tasks.remove(task);
       handlers.onSharedEnd(task, status, outcome, bytes);
@@ -114,32 +134,6 @@ export class Settlement {
       statuses.tellOutcome(task, outcome);
       this.#tell(task.ownerId, task.options.notify, { id: task.id, status, outcome });
     });
-  }
-
-  /** Tells the owner of an outcome, if it is there. */
-  notifyOwner(ownerId: string, view: SettledView): void {
-    const peer = this.#parts.sessions.clients.get(ownerId)?.peer;
-    if (peer !== undefined) this.#parts.turn.send(peer, notification(Push.TaskSettled, settledMessage(view)));
-  }
-
-  /** Sends the answer to a call, perhaps once more. */
-  answer(task: Task): void {
-    const { settled, addressee, caller } = task;
-    if (settled === undefined || addressee === undefined) return;
-    const response = respond(task.requestId, settled.outcome);
-    if (caller === undefined) {
-      addressee.deliver(response);
-      return;
-    }
-    caller.deliverAnswer(task, response);
-    this.expireAnswers(caller, Number.NEGATIVE_INFINITY);
-  }
-
-  /** Gives up what a client has not acknowledged since `time`, or what is more than is kept. */
-  expireAnswers(client: ClientSession, time: number): void {
-    const { retention, tasks } = this.#parts;
-    const { maxReplay, maxReplayBytes } = retention;
-    for (const task of client.expireAnswers(time, maxReplay, maxReplayBytes)) tasks.remove(task);
   }
 
   #settleChange(task: Task, status: TaskStatus, outcome: Outcome): StoreChange {

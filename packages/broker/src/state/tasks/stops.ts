@@ -25,7 +25,7 @@ export type StopReason =
   /** It ran for too long, and is run again. */
   | { readonly type: "overrun"; readonly error: ErrorObject }
   /** It is run anew; `resume` does that. */
-  | { readonly type: "reload"; readonly resume: () => void };
+  | { readonly type: "reload"; readonly resume: () => void; readonly hasParams: boolean };
 
 export type ToldStop = (how: StopOutcome) => void;
 
@@ -48,6 +48,13 @@ export interface StopParts {
 /** How much time the run of a task has to end that took too long and is run again. */
 const overrunGraceMs = 5_000;
 
+/** What a node answers for an attempt that it was told to end: how that went. */
+export function howOf(outcome: Outcome): StopOutcome | undefined {
+  if (!("error" in outcome) || outcome.error.code !== ErrorCode.TaskStopped) return undefined;
+  const how = (outcome.error.data as { readonly how?: unknown } | undefined)?.how;
+  return how === "cooperative" || how === "killed" || how === "never-started" ? how : undefined;
+}
+
 export class Stops {
   readonly #parts: StopParts;
 
@@ -57,14 +64,22 @@ export class Stops {
 
   /** Ends a task: at once where it does not run, and else when its run has ended. */
   stop(task: Task, graceMs: number, then: ToldStop): void {
+    const run = ownRunOf(task);
     if (isSettled(task.status)) then("finished-first");
-    else if (task.node === undefined) this.#stopIdle(task, graceMs, then);
-    else this.#begin(task, { type: "stop" }, graceMs, then);
+    else if (run !== undefined) this.#begin(run, { type: "stop" }, graceMs, then);
+    else {
+      this.#parts.life.stop(task);
+      then("never-started");
+    }
   }
 
-  /** Ends the run of a task, which then goes on by `resume`; at once where it does not run. */
-  reload(task: Task, graceMs: number, resume: () => void, then: ToldStop): void {
-    if (task.node !== undefined) this.#begin(task, { type: "reload", resume }, graceMs, then);
+  /**
+   * Ends the run of a task, which then goes on by `resume`; at once where it does not run.
+   * @param hasParams whether `resume` gives it other params
+   */
+  reload(task: Task, graceMs: number, resume: () => void, hasParams: boolean, then: ToldStop): void {
+    const run = ownRunOf(task);
+    if (run !== undefined) this.#begin(run, { type: "reload", resume, hasParams }, graceMs, then);
     else {
       resume();
       then("never-started");
@@ -88,6 +103,7 @@ export class Stops {
     const how = howOf(outcome);
     if (how !== undefined) this.#goOn(task, stopping, how);
     else if (stopping.reason.type === "reload") this.#goOn(task, stopping, "finished-first");
+    else if (wantsAnotherRun(outcome)) this.#goOn(task, stopping, "cooperative");
     else if (stopping.reason.type === "stop" || status === TaskStatus.Finished) {
       // It ended by itself before it heard of this.
       this.#parts.settlement.settle(task, status, outcome, bytes);
@@ -117,12 +133,11 @@ export class Stops {
 
   #begin(task: Task, reason: StopReason, graceMs: number, then: ToldStop): void {
     const before = task.stopping;
-    // What is to be stopped is not run again, whoever wanted that.
-    const isStop = before?.reason.type === "stop";
+    const isKept = before !== undefined && comesBefore(before.reason, reason);
     const told = before?.told ?? [];
     told.push(then);
     task.stopping = {
-      reason: isStop ? before.reason : reason,
+      reason: isKept ? before.reason : reason,
       graceMs: Math.min(graceMs, before?.graceMs ?? graceMs),
       told,
     };
@@ -134,17 +149,6 @@ export class Stops {
     // Handlers in the broker's own process, and on nodes that ask for their tasks, can't be told.
     if (node?.peer === undefined || node.peer === LOCAL_PEER) this.onUnstoppable(task);
     else this.#parts.turn.send(node.peer, notification(Push.TaskStop, { id: attemptId, grace_ms }));
-  }
-
-  #stopIdle(task: Task, graceMs: number, then: ToldStop): void {
-    const run = task.shared;
-    if (run?.members?.size === 1 && run.node !== undefined) {
-      // Nobody else takes part: with the run the task ends.
-      this.stop(run, graceMs, then);
-      return;
-    }
-    this.#parts.life.stop(task);
-    then("never-started");
   }
 
   #goOn(task: Task, { reason, told }: Stopping, how: StopOutcome): void {
@@ -172,9 +176,20 @@ export class Stops {
   }
 }
 
-/** What a node answers for an attempt that it was told to end. */
-function howOf(outcome: Outcome): StopOutcome | undefined {
-  if (!("error" in outcome) || outcome.error.code !== ErrorCode.TaskStopped) return undefined;
-  const how = (outcome.error.data as { readonly how?: unknown } | undefined)?.how;
-  return how === "cooperative" || how === "killed" || how === "never-started" ? how : undefined;
+/** That is no outcome of its own. */
+function wantsAnotherRun(outcome: Outcome): boolean {
+  return "error" in outcome && outcome.error.code === ErrorCode.RunAgain;
+}
+
+/** What runs for this task alone: it ends with the task. */
+function ownRunOf(task: Task): Task | undefined {
+  if (task.node !== undefined) return task;
+  const { shared } = task;
+  return shared?.members?.size === 1 && shared.node !== undefined ? shared : undefined;
+}
+
+/** What is to be stopped is not run again; what is to be made anew is, with the params that were given for it. */
+function comesBefore(before: StopReason, reason: StopReason): boolean {
+  if (before.type === "stop" || reason.type === "overrun") return true;
+  return before.type === "reload" && reason.type === "reload" && !reason.hasParams;
 }
