@@ -1,5 +1,6 @@
 // `pnpm bench`: what a call costs, beside what bare ZeroMQ costs in the same run. `pnpm bench order` measures that part only.
 import { measureFdatasync, measureRestart, measureSubmits } from "./durable.ts";
+import { measureEvents } from "./events.ts";
 import { measureIsolation } from "./isolation.ts";
 import { type RawEcho, rawEcho } from "./raw-echo.ts";
 import { machine, ms, perSecond, printTable, type Row, times, writeResults } from "./report.ts";
@@ -175,6 +176,32 @@ async function benchStreams(): Promise<Measured> {
   return { rows, figures };
 }
 
+async function benchEvents(): Promise<Measured> {
+  const subscribers = 100;
+  const figures = await measureEvents(5_000, subscribers);
+  const { rate, deliveries, latency } = figures;
+  const rows: Row[] = [
+    { what: `events to ${subscribers} subscribers`, figure: perSecond(rate) },
+    { what: "deliveries of events", figure: perSecond(deliveries) },
+    {
+      what: `one event, until all ${subscribers} have it, p50`,
+      figure: ms(latency.p50),
+      compared: `p99 ${ms(latency.p99)}`,
+    },
+  ];
+  return { rows, figures };
+}
+
+/** The floor is measured on both sides of what is to be compared with it. */
+function besideRaw(measure: () => Promise<Measured>): () => Promise<Measured> {
+  return async () => {
+    const raw = await rawEcho();
+    const { rows, figures } = await measure();
+    const rawAfter = await rawEcho();
+    return { rows: [...rawRows(raw, rawAfter), ...rows], figures: { raw, rawAfter, ...figures } };
+  };
+}
+
 async function benchIsolation(): Promise<Measured> {
   const figures = await measureIsolation();
   const { inline, thread, process: inProcess, beside } = figures;
@@ -226,8 +253,9 @@ const parts: { readonly [name: string]: () => Promise<Measured> } = {
   memory: benchMemory,
   durable: benchDurable,
   order: benchOrder,
-  streams: benchStreams,
-  isolation: benchIsolation,
+  streams: besideRaw(benchStreams),
+  isolation: besideRaw(benchIsolation),
+  events: besideRaw(benchEvents),
 };
 
 const asked = process.argv.slice(2);

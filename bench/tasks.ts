@@ -1,5 +1,5 @@
 // What the bench's node serves.
-import { task } from "zerotask-core";
+import { current, task } from "zerotask-node";
 
 export const add = task("add", (first: number, second: number) => first + second);
 export const echo = task("echo", (value: string) => value);
@@ -25,6 +25,12 @@ const wide = { concurrency: 100_000, rate: "100000000/s", perGroup: { concurrenc
 export const limited = task({ name: "limited", ...wide }, (first: number, second: number) => first + second);
 
 export const counted = task("counted", () => seen);
+
+/** Emits small events, as quickly as it can. */
+export const emitMany = task("emitMany", (many: number, name: string) => {
+  const context = current();
+  for (let i = 0; i < many; i++) context.emit(name, { i });
+});
 
 /** Yields small items. */
 export const items = task("items", async function* (count: number) {
