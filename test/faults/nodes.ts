@@ -4,7 +4,7 @@ import { commandLine, Part, root } from "./part.ts";
 
 function startNodePart(endpoint: string, ...args: string[]): Promise<Part> {
   const { port } = new URL(endpoint);
-  const command = commandLine("node", "-r", port, "-l", "error", ...args);
+  const command = commandLine("node", "-r", port, "-l", "fatal", ...args);
   return Part.start([...command, `${root}test/faults/handlers.ts`]);
 }
 

@@ -110,7 +110,7 @@ export class System {
 
   async #startBroker(): Promise<void> {
     const [port, publishPort] = this.#ports.map(String) as [string, string];
-    const args = commandLine("broker", "--data", this.#folder, "-r", port, "-p", publishPort, "-l", "error");
+    const args = commandLine("broker", "--data", this.#folder, "-r", port, "-p", publishPort, "-l", "fatal");
     await this.#start(this.broker, args, () => undefined);
   }
 

@@ -60,8 +60,8 @@ export interface BrokerLinkHandlers {
   onAborted(id: string): void;
   /** The broker does not know this attempt, or has it elsewhere by now. */
   onForgotten(id: string): void;
-  /** The attempt is to end within `graceMs`, and its answer to say how it did. */
-  onStop(id: string, graceMs: number): void;
+  /** The attempt is to end within `graceMs`, and its answer to say how it did; `again`: its task goes on. */
+  onStop(id: string, graceMs: number, again: boolean): void;
   /** Something of a stream was pushed. */
   onStream(method: string, params: Params | undefined): void;
   /** Which instance of a singleton is meant. May throw. */
@@ -275,8 +275,8 @@ export class BrokerLink {
         const { id } = asked.params as { id: string };
         this.#handlers.onAborted(id);
       } else if (asked.method === Push.TaskStop) {
-        const { id, grace_ms } = asked.params as { id: string; grace_ms: number };
-        this.#handlers.onStop(id, grace_ms);
+        const { id, grace_ms, again } = asked.params as { id: string; grace_ms: number; again?: boolean };
+        this.#handlers.onStop(id, grace_ms, again === true);
       } else if (asked.method === Push.StreamGrant || asked.method === Push.StreamInput) {
         this.#handlers.onStream(asked.method, asked.params);
       }

@@ -11,6 +11,8 @@ interface LocalTask {
   run: Run | undefined;
   /** It has ended as it should, or was stopped. */
   isDone: boolean;
+  /** Its run is being stopped, and another one is to follow. */
+  isToGoOn: boolean;
 }
 
 /** What a broker is asked for. */
@@ -34,7 +36,14 @@ export class LocalTasks {
     if (typeof params !== "object" || params === null) {
       throw new OptionError("params", "an array, or an object of params by name", params);
     }
-    const task = { name: `${this.#tasks.length + 1}`, method, params, run: undefined, isDone: false };
+    const task = {
+      name: `${this.#tasks.length + 1}`,
+      method,
+      params,
+      run: undefined,
+      isDone: false,
+      isToGoOn: false,
+    };
     this.#tasks.push(task);
     return requestFor(task);
   }
@@ -58,6 +67,13 @@ export class LocalTasks {
     task.run = run;
     // What was stopped may be made anew.
     task.isDone = false;
+    task.isToGoOn = false;
+  }
+
+  /** An attempt is to be stopped; `again`: its task goes on. */
+  onStop(attemptId: string, again: boolean): void {
+    const task = this.#tasks.find(({ run }) => run?.id === attemptId);
+    if (task !== undefined) task.isToGoOn = again;
   }
 
   /** One that failed the broker will have run again. */
@@ -66,7 +82,7 @@ export class LocalTasks {
     if (task === undefined) return;
     task.run = undefined;
     const response = typeof answer === "string" ? (JSON.parse(answer) as Response) : answer;
-    task.isDone = !("error" in response) || run.isAborted;
+    task.isDone = !task.isToGoOn && (!("error" in response) || run.isAborted);
   }
 
   #of({ id, isLocal }: Run): LocalTask | undefined {

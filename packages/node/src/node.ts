@@ -146,7 +146,10 @@ export class Node implements NodeSetup {
           if (!isLocalAttempt(id)) this.#handle({ type: "aborted", link: number, id });
         },
         onAborted: (id) => this.#handle({ type: "aborted", link: number, id }),
-        onStop: (id, graceMs) => this.#handle({ type: "stop", link: number, id, graceMs }),
+        onStop: (id, graceMs, again) => {
+          this.#locals.onStop(id, again);
+          this.#handle({ type: "stop", link: number, id, graceMs });
+        },
         onStream: (method, params) => this.#streams.onPush(number, method, params),
         nameInstance: (method, params) => dispatcher.instanceOf(method, params),
         onLost: () => {

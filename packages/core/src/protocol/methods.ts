@@ -55,7 +55,10 @@ export const Push = {
   TaskSettled: "zerotask.client.task_settled",
   /** `{id}`: give up the attempt `<task_id>#<attempt>`; its answer would be refused. */
   TaskAbort: "zerotask.node.task_abort",
-  /** `{id, grace_ms}`: end the attempt within this time; its answer then is the error "stopped", with `data.how`. */
+  /**
+   * `{id, grace_ms, again?}`: end the attempt within this time; its answer then is the error "stopped", with `data.how`.
+   * `again`: a task of the node's own, which then begins again.
+   */
   TaskStop: "zerotask.node.task_stop",
   /** `{method, params}`, a request: which instance of a singleton these params name. */
   NameInstance: "zerotask.node.name_instance",

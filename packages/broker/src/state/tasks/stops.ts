@@ -148,7 +148,12 @@ export class Stops {
     const { node, attemptId } = task;
     // Handlers in the broker's own process, and on nodes that ask for their tasks, can't be told.
     if (node?.peer === undefined || node.peer === LOCAL_PEER) this.onUnstoppable(task);
-    else this.#parts.turn.send(node.peer, notification(Push.TaskStop, { id: attemptId, grace_ms }));
+    else {
+      // A node has to know which of its own tasks go on, also where this broker will not be there to tell.
+      const again = task.pin !== undefined && task.stopping?.reason.type !== "stop";
+      const stop = { id: attemptId, grace_ms, ...(again && { again }) };
+      this.#parts.turn.send(node.peer, notification(Push.TaskStop, stop));
+    }
   }
 
   #goOn(task: Task, { reason, told }: Stopping, how: StopOutcome): void {
