@@ -110,12 +110,12 @@ export class System {
 
   async #startBroker(): Promise<void> {
     const [port, publishPort] = this.#ports.map(String) as [string, string];
-    const args = commandLine("broker", "--data", this.#folder, "-r", port, "-p", publishPort, "-l", "fatal");
+    const args = commandLine("broker", "--data", this.#folder, "-r", port, "-p", publishPort, "-l", "error");
     await this.#start(this.broker, args, () => undefined);
   }
 
   async #startNode(seat: Seat): Promise<void> {
-    const args = commandLine("node", "-r", String(this.proxy.port), "-l", "error");
+    const args = commandLine("node", "-r", String(this.proxy.port), "-l", "fatal");
     await this.#start(seat, [...args, `${root}test/faults/handlers.ts`], () => undefined);
   }
 
