@@ -67,6 +67,8 @@ node.resolve("account:", (url): Account => {
   if (!database.rows.has(name)) throw new InvalidParamsError(`no such account: ${name}`);
   return { name };
 });
+const exceptions: string[] = [];
+node.onException((error, { method }) => exceptions.push(`${method}: ${error}`)); // a tracker of errors, say
 node.addBroker(broker.requestEndpoint);
 await node.start();
 
@@ -79,6 +81,8 @@ assert.equal(await client.balance("account:ann"), 40);
 // No such account: the handler is not even called.
 await assert.rejects(client.balance("account:eve"), InvalidParamsError);
 assert.deepEqual(timed, ["transfer", "balance", "transfer", "balance"]);
+// Who calls it with wrong params is told so: that is no exception.
+assert.deepEqual(exceptions, ["transfer: RangeError: ann has not got that much"]);
 
 await client.$close();
 assert.ok(database.isOpen);

@@ -143,3 +143,25 @@ it("gives up on a broker that is not there", async () => {
   const ended = await runToEnd("client", "-r", String(port), "-t", "300", "add", "1", "2");
   expect(ended).toMatchObject({ code: 1, out: "" });
 });
+
+it("refuses what is said of isolated workers where there would be none", async () => {
+  const folder = await folderWith({
+    "tasks.mjs": 'import { task } from "zerotask-core"; task("one", () => 1);',
+  });
+  for (const [args, expected] of [
+    [["--isolate", "thread"], "Expected modules beside --isolate thread"],
+    [["-w", "2"], "Expected modules beside --workers"],
+    [["--max-memory", "64"], "Expected modules beside --max-memory"],
+    [["--max-memory", "64", join(folder, "tasks.mjs")], "beside --max-memory: no method"],
+    [["--isolate", "none", "-w", "2", join(folder, "tasks.mjs")], "beside --workers: no method"],
+  ] as const) {
+    expect(await runToEnd("node", ...args)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(expected),
+    });
+  }
+  expect(await runToEnd("broker", "--memory", "--events-kept", "0")).toMatchObject({
+    code: 1,
+    err: "Expected `--events-kept` to be a positive integer, got 0\n",
+  });
+}, 40_000);

@@ -189,6 +189,111 @@ it("prints progress as lines where there is no terminal, and then the result", a
   await failed;
 });
 
+it("tells the task's id where a signal ends the wait for its result", async () => {
+  const { requestEndpoint } = await startBroker();
+  const node = await tellingNode(requestEndpoint, "work");
+  const bin = join(root, "packages/client/bin/zerotask-client.js");
+  const child = spawn(process.execPath, [bin, "-r", portOf(requestEndpoint), "--progress", "work"]);
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let err = "";
+  child.stderr.on("data", (data: Buffer) => {
+    err += data;
+  });
+  const { id } = await node.next();
+  node.emit(id, "progress", { fraction: 0.5 });
+  await until("the progress", () => err === "50 %\n");
+  expect((await end(child, "SIGINT")).code).toBe(130);
+  const [, told] = /^50 %\nThe task goes on: (\S+)\n$/.exec(err) ?? [];
+  expect(told).toBe(id.split("#")[0]);
+  node.finish(id);
+  expect(await runToEnd("client", "-r", portOf(requestEndpoint), "status", told ?? "")).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^[A-Z]+\n$/),
+  });
+});
+
+it("ends quietly when nobody reads any more", async () => {
+  const { requestEndpoint } = await startBroker();
+  const port = portOf(requestEndpoint);
+  const node = await tellingNode(requestEndpoint, "work");
+  const handle: TaskHandle = connectAsync(requestEndpoint).work();
+  const { id } = await node.next();
+  for (const args of [
+    ["events", "--task", handle.id],
+    ["logs", handle.id, "--follow"],
+  ]) {
+    const bin = join(root, "packages/client/bin/zerotask-client.js");
+    const child = spawn(process.execPath, [bin, "-r", port, ...args]);
+    onTestFinished(() => void child.kill("SIGKILL"));
+    let err = "";
+    child.stderr.on("data", (data: Buffer) => {
+      err += data;
+    });
+    node.log(id, "line");
+    await once(child.stdout, "data");
+    child.stdout.destroy();
+    const closed = once(child, "close");
+    await until("it to end", () => {
+      node.emit(id, "n");
+      node.log(id, "line");
+      return child.exitCode !== null;
+    });
+    await closed;
+    expect([child.exitCode, err]).toEqual([0, ""]);
+  }
+  node.finish(id);
+});
+
+it("prints what handlers tell on one line each, without what controls a terminal", async () => {
+  const { requestEndpoint } = await startBroker();
+  const port = portOf(requestEndpoint);
+  const node = await tellingNode(requestEndpoint, "work");
+  const handle: TaskHandle = connectAsync(requestEndpoint).work();
+  const { id } = await node.next();
+  const evil = "a\n\u001b[2Jb\u009b2Jc\u2028d";
+  node.emit(id, `x${evil}`, evil);
+  node.log(id, evil);
+  node.finish(id);
+  await handle.wait();
+  const events = await runToEnd("client", "-r", port, "events", "--task", handle.id);
+  expect(events.out.split("\n").filter((line) => line.includes("[2J"))).toEqual([
+    expect.stringMatching(/ xa \[2Jb 2Jc d "a\\n\\u001b\[2Jb\\u009b2Jc\\u2028d"$/),
+  ]);
+  const logs = await runToEnd("client", "-r", port, "logs", handle.id);
+  expect(logs.out).toMatch(/ a \[2Jb 2Jc d\n$/);
+  const json = await runToEnd("client", "-r", port, "logs", handle.id, "--json");
+  expect(json.out).toMatch(/^[\x20-\x7e]+\n$/);
+  expect(JSON.parse(json.out)).toMatchObject({ message: evil });
+});
+
+it("stops, starts and reloads tasks, and calls methods named like commands", async () => {
+  const { requestEndpoint } = await startBroker();
+  const port = portOf(requestEndpoint);
+  const node = await tellingNode(requestEndpoint, "work", "status");
+  const handle: TaskHandle = connectAsync(requestEndpoint).$with({ at: "1 hour" }).work(1);
+  await handle.accepted;
+  const run = (...args: string[]) => runToEnd("client", "-r", port, ...args);
+  expect(await run("status", handle.id)).toEqual({ code: 0, out: "SCHEDULED\n", err: "" });
+  expect(await run("stop", handle.id, "--grace", "10")).toEqual({ code: 0, out: "never-started\n", err: "" });
+  expect(await handle.status()).toBe("STOPPED");
+  expect(await run("start", handle.id)).toMatchObject({ code: 0, err: "" });
+  const started = await node.next();
+  expect(started.params).toEqual([1]);
+  node.finish(started.id);
+  expect(await run("start", handle.id)).toMatchObject({ code: 1, out: "" });
+  expect(await run("reload", handle.id, "[2]", "--force")).toMatchObject({ code: 0, err: "" });
+  const reloaded = await node.next();
+  expect(reloaded.params).toEqual([2]);
+  node.finish(reloaded.id);
+  expect(await run("reload", handle.id, "2")).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("a JSON array"),
+  });
+  const called = run("call", "status");
+  node.finish((await node.next()).id, "of a method");
+  expect((await called).out).toBe('"of a method"\n');
+});
+
 it("draws a bar on a terminal", async () => {
   const { progressBar } = await import("../../packages/client/src/command-line/progress-bar.ts");
   let drawn = "";
@@ -206,6 +311,11 @@ it("draws a bar on a terminal", async () => {
   const bar = await progressBar(terminal as unknown as NodeJS.WriteStream);
   bar.show({ fraction: 0.4, note: "resizing\u001b[2J" });
   bar.end();
+  // The cursor is shown again.
+  expect(drawn.lastIndexOf("\u001b[?25h")).toBeGreaterThan(drawn.lastIndexOf("\u001b[?25l"));
+  const { length } = drawn;
+  bar.end();
+  expect(drawn.length).toBe(length);
   expect(drawn).toContain("40 % resizing");
   expect(drawn).not.toContain("\u001b[2J");
 });

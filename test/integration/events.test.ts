@@ -39,6 +39,28 @@ it("tells how a task that is settled ended, though nothing of it is kept", async
   await expect(all(later.$handle("nobody-1").events())).rejects.toBeInstanceOf(UnknownTaskError);
 });
 
+it("tells who comes late that the first events and lines are gone", async () => {
+  const { requestEndpoint } = await startBroker({ eventsPerTask: 5, logLinesPerTask: 5 });
+  const node = await tellingNode(requestEndpoint, "work");
+  const later = connectAsync(requestEndpoint);
+  const handle: TaskHandle = later.work();
+  const { id } = await node.next();
+  for (let i = 0; i < 10; i++) node.emit(id, `e${i}`);
+  node.log(id, ...Array.from({ length: 10 }, (_, i) => `line ${i}`));
+  node.finish(id);
+  await handle.wait();
+  const told = await all(later.$handle(handle.id).events());
+  expect(told.map(short)).toEqual(["gap", "e6", "e7", "e8", "e9", "FINISHED"]);
+  expect(told[0]?.seq).toBeLessThan(told[1]?.seq ?? 0);
+  const lines = await all(later.$handle(handle.id).logs());
+  expect(lines.map(({ message }) => message)).toEqual([
+    "Lines are missing here: the broker keeps them no longer",
+    ...["line 5", "line 6", "line 7", "line 8", "line 9"],
+  ]);
+  // Of those that are named, nobody knows whether any is missing.
+  expect((await all(later.$events({ task: handle.id, event: "e9" }))).map(short)).toEqual(["e9"]);
+});
+
 it("tells progress and lines of logs while a task runs", async () => {
   const { requestEndpoint } = await startBroker();
   const node = await tellingNode(requestEndpoint, "work");

@@ -104,7 +104,7 @@ it("shows failed tasks, and retries one or all, but never all unasked", async ()
     failures: 2,
     created_at: 1_000,
     settled_at: 2_000,
-    error: { code: -32000, message: "too much\nof it" },
+    error: { code: -32000, message: "too much\u001b[2J\nof it" },
   };
   const { port, asked } = await listeningFakeBroker((method) => {
     if (method === "failed_list") return { tasks: [task], next: null };
@@ -115,11 +115,11 @@ it("shows failed tasks, and retries one or all, but never all unasked", async ()
     code: 0,
     out:
       "ID   METHOD  SETTLED                   ATTEMPTS  ERROR\n" +
-      "c-1  add     1970-01-01T00:00:02.000Z  2         too much\n",
+      "c-1  add     1970-01-01T00:00:02.000Z  2         too much [2J\n",
     err: "",
   });
   const json = await runToEnd("client", "-r", port, "failed", "list", "--json");
-  expect(JSON.parse(json.out)).toMatchObject([{ id: "c-1", error: { message: "too much\nof it" } }]);
+  expect(JSON.parse(json.out)).toMatchObject([{ id: "c-1", error: { message: "too much\u001b[2J\nof it" } }]);
   expect((await runToEnd("client", "-r", port, "failed", "retry", "c-1")).out).toBe("1\n");
   expect((await runToEnd("client", "-r", port, "failed", "retry", "--all", "--error", "much")).out).toBe(
     "7\n",

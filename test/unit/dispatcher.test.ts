@@ -109,6 +109,27 @@ it("registers functions by name, with the default dispatcher or another", async 
   expect(() => task("name", 5 as never)).toThrow("Expected `handler` to be a function, got 5");
 });
 
+it("refuses classes of which it can't make a handler, when they are registered", () => {
+  const dispatcher = new Dispatcher();
+  class Arrow {
+    start = async (): Promise<number> => 1;
+  }
+  class Work {
+    start(): number {
+      return 1;
+    }
+  }
+  expect(() => task({ name: "arrow", dispatcher }, Arrow)).toThrow(
+    "Expected `handler` to be a function, or a class with a method `start() {…}` " +
+      "(a property `start = () => …` is none), got [class Arrow]",
+  );
+  expect(() => dispatcher.add("work", Work as never)).toThrow("lifecycle(Class)");
+  expect(dispatcher.methods()).toEqual([]);
+  task({ name: "work", dispatcher }, class extends Work {});
+  dispatcher.add("text", String);
+  expect(dispatcher.methods()).toEqual([{ name: "work" }, { name: "text" }]);
+});
+
 it("makes one instance of each exported class, however often it is exported, and keeps its `this`", async () => {
   let instances = 0;
   class Base {

@@ -268,11 +268,19 @@ describe("starting a task that was stopped", () => {
     const broker = cluster();
     broker.from("c", submit("1"));
     expect(sends(broker.from("c", start("c-1")))).toMatchObject([
-      { message: { error: { message: "Expected a task that is STOPPED, got one that is ASSIGNED" } } },
+      {
+        message: {
+          error: { code: -32021, message: "Expected a task that is STOPPED, got one that is ASSIGNED" },
+        },
+      },
     ]);
     broker.from("n", answer("c-1#1", 1));
     expect(sends(broker.from("c", start("c-1")))).toMatchObject([
-      { message: { error: { message: "Expected a task that is STOPPED, got one that is FINISHED" } } },
+      {
+        message: {
+          error: { code: -32021, message: "Expected a task that is STOPPED, got one that is FINISHED" },
+        },
+      },
     ]);
   });
 });

@@ -15,6 +15,7 @@ import {
   logLevels,
   logStreams,
   numberOrText,
+  positiveInteger,
   stopOnSignals,
 } from "zerotask-core";
 import { Broker } from "./broker.ts";
@@ -28,6 +29,7 @@ interface Flags extends LogFlags {
   readonly publishPort: number;
   readonly data: string;
   readonly memory?: boolean;
+  readonly eventsKept?: number;
 }
 
 /** Runs `zerotask-broker` until a signal ends it. */
@@ -54,6 +56,11 @@ export async function main(argv: readonly string[]): Promise<void> {
       "./.zerotask",
     )
     .addOption(new Option("-m, --memory", "keep submitted tasks in memory only").conflicts("data"))
+    .option(
+      "--events-kept <count>",
+      "how many events of tasks are kept for those who come late: 100000 unless told otherwise",
+      numberOrText,
+    )
     .addOption(new Option("-l, --loglevel <level>", "what to log").choices(logLevels).default("warn"))
     .addOption(
       new Option("--log-format <format>", "how to log on stderr").choices(logFormats).default("json"),
@@ -66,6 +73,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 async function run(modules: string[], flags: Flags): Promise<void> {
   const { loglevel, logFormat, logFile, data, memory = false, ...options } = flags;
+  if (flags.eventsKept !== undefined) positiveInteger("--events-kept", flags.eventsKept);
   const logger = await loggerOf(flags);
   await loadModules(modules, { dispatcher: Dispatcher.instance(), enableTypeScript });
   const broker = new Broker({ ...options, store: memory ? memoryStore() : sqliteStore(data), logger });

@@ -5,6 +5,8 @@ import {
   DEFAULT_REQUEST_PORT,
   exitWithError,
   numberOrText,
+  silentLogger,
+  stopOnSignals,
   TaskFailedError,
 } from "zerotask-core";
 import { AsyncClient } from "./async-client.ts";
@@ -17,11 +19,13 @@ import {
   type TaskFlags,
   taskOptions,
 } from "./command-line/arguments.ts";
+import { allowReaderToLeave } from "./command-line/output.ts";
 import { type ProgressBar, progressBar } from "./command-line/progress-bar.ts";
 import { eventsCommand, logsCommand } from "./events/cli.ts";
 import type { TaskProgress } from "./events/task-event.ts";
 import { failedCommand } from "./failed/cli.ts";
 import { schedulesCommand } from "./schedules/cli.ts";
+import { taskCommands } from "./tasks/cli.ts";
 import { version } from "./version.ts";
 
 interface CallFlags extends TaskFlags {
@@ -62,10 +66,16 @@ export async function main(argv: readonly string[]): Promise<void> {
       const run = task.progress === true ? watch : task.at === undefined ? call : submit;
       return run(method, args.map(jsonOrText), flags(), task);
     });
+  for (const command of taskCommands(flags)) program.addCommand(command);
   program.addCommand(eventsCommand(flags));
   program.addCommand(logsCommand(flags));
   program.addCommand(schedulesCommand(flags));
   program.addCommand(failedCommand(flags));
+  program.addHelpText(
+    "after",
+    "\nA method that is named like one of these commands is called by `call`: zerotask-client call status",
+  );
+  allowReaderToLeave(process.stdout);
   await program.parseAsync(argv).catch((error: unknown) => {
     if (error instanceof TaskFailedError) exitWithError(new Error(`${error.remoteName}: ${error.message}`));
     exitWithError(error);
@@ -84,17 +94,36 @@ async function call(method: string, params: unknown[], flags: Flags, task: TaskF
   }
 }
 
+/** What shells say of a command that was interrupted: there is no result. */
+const interrupted = 130;
+
 /** What is watched is submitted: a call has nobody to ask about it. */
 async function watch(method: string, params: unknown[], flags: Flags, task: TaskFlags): Promise<void> {
   const later = new AsyncClient({ ...clientOptions(flags), ...taskOptions(task) });
   const handle = later.$call(method, params);
   const steps = handle.progress()[Symbol.asyncIterator]();
   const bar = await progressBar(process.stderr);
+  let isAccepted = false;
+  const onAccepted = (): void => {
+    isAccepted = true;
+  };
+  handle.accepted.then(onAccepted, () => undefined);
+  let isInterrupted = false;
+  const interrupt = (): Promise<void> => {
+    isInterrupted = true;
+    bar.end();
+    if (isAccepted) process.stderr.write(`The task goes on: ${handle.id}\n`);
+    return later.$close();
+  };
+  stopOnSignals(interrupt, silentLogger, undefined, interrupted);
   const drawn = draw(steps, bar);
   let result: unknown;
   try {
     result = await handle.wait(flags.timeout);
     await drawn;
+  } catch (error) {
+    if (!isInterrupted) throw error;
+    return;
   } finally {
     await steps.return?.();
     bar.end();

@@ -108,7 +108,7 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
     return this.#host.stop(this.id, options);
   }
 
-  /** Starts a task that was stopped, on any node, under the same id. @throws UnknownTaskError also when it is not `STOPPED` */
+  /** Starts a task that was stopped, on any node, under the same id. @throws UnknownTaskError; ConflictError when it is not `STOPPED` */
   async start(): Promise<void> {
     await this.#task.accepted();
     await this.#host.start(this.id);

@@ -12,20 +12,22 @@ export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "s
 const exitTimeoutMs = 1_800;
 
 /**
- * Stops on SIGINT or SIGTERM and exits with code 0, within `timeoutMs` whatever happens.
- * @default 1,800
+ * Stops on SIGINT or SIGTERM and exits, within `timeoutMs` whatever happens.
+ * @param timeoutMs 1,800 unless told otherwise
+ * @param code the exit code: 0, unless ending so means that something was not done
  */
 export function stopOnSignals(
   stop: () => Promise<void>,
   logger: Logger,
   timeoutMs: number = exitTimeoutMs,
+  code: number = 0,
 ): void {
   let isStopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (isStopping) return;
     isStopping = true;
     logger.info({ signal }, "stopping");
-    const giveUp = (): never => process.exit(0);
+    const giveUp = (): never => process.exit(code);
     setTimeout(giveUp, timeoutMs).unref();
     stop().then(giveUp, (error: unknown) => {
       logger.error({ error }, "could not stop cleanly");

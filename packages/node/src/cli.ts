@@ -91,6 +91,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 async function run(modules: string[], flags: Flags, args: readonly string[]): Promise<void> {
   const { supervised, processes, watch } = flags;
+  checkIsolated(modules, flags);
   if (supervised !== undefined) {
     // Tried again it would fail again: its supervisor is told so.
     await serve(modules, flags).catch((error: unknown) => exitWithError(error, refusedExitCode));
@@ -114,6 +115,7 @@ async function serve(modules: string[], flags: Flags): Promise<void> {
   if (modules.length === 0) addPlayground(dispatcher);
   if (node.methods.length === 0)
     throw new Error(`Expected modules with tasks, got none in ${modules.join(", ")}`);
+  checkMeant(dispatcher, node.methods, flags);
   node.addBroker(endpoint);
   supervision?.supervise(node);
   let isSignalled = false;
@@ -188,12 +190,40 @@ function endpointOf({ address, requestPort, publishPort }: Flags): string {
   return tcpEndpoint(address, portOption("--request-port", requestPort));
 }
 
-/** The playground's methods are in no module that a worker could load: they stay in the node's own thread. */
-function isolationOf(modules: readonly string[], { isolate, workers, maxMemory }: Flags): NodeOptions {
-  const asked = isolate ?? (workers === undefined ? "none" : "process");
+/** The playground's methods are in no module that a worker could load. @throws Error where they were to be isolated */
+function checkIsolated(modules: readonly string[], flags: Flags): void {
+  const { isolate = "none", workers, maxMemory } = flags;
+  const asked = isolate !== "none" || workers !== undefined || maxMemory !== undefined;
+  if (asked && modules.length === 0) {
+    const named =
+      isolate !== "none" ? `--isolate ${isolate}` : workers !== undefined ? "--workers" : "--max-memory";
+    throw new Error(
+      `Expected modules beside ${named}: without any, there is nothing that a worker could load`,
+    );
+  }
+}
+
+/** @throws Error for a bound on workers where nothing runs in one */
+function checkMeant(dispatcher: Dispatcher, methods: readonly string[], flags: Flags): void {
+  const { workers, maxMemory } = flags;
+  if (isolateOf(flags) !== "none" || (workers === undefined && maxMemory === undefined)) return;
+  if (methods.some((name) => (dispatcher.isolationOf(name).isolate ?? "none") !== "none")) return;
+  const named = workers === undefined ? "--max-memory" : "--workers";
+  throw new Error(
+    `Expected --isolate thread or --isolate process beside ${named}: no method says that it is isolated`,
+  );
+}
+
+/** Who says how many workers there are to be, wants some. */
+function isolateOf({ isolate, workers }: Flags): Isolation {
+  return isolate ?? (workers === undefined ? "none" : "process");
+}
+
+function isolationOf(modules: readonly string[], flags: Flags): NodeOptions {
+  const { workers, maxMemory } = flags;
   return {
     modules,
-    isolate: modules.length === 0 ? "none" : asked,
+    isolate: isolateOf(flags),
     ...(workers !== undefined && { workers }),
     ...(maxMemory !== undefined && { maxMemoryMb: maxMemory }),
   };

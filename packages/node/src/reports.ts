@@ -1,6 +1,6 @@
 // What running tasks tell the broker before they end: events, progress and lines of their logs, few messages for many.
 import { inspect } from "node:util";
-import { BrokerMethod, type Runtime, type Timer } from "zerotask-core";
+import { BrokerMethod, maxEventDataBytes, type Runtime, type Timer } from "zerotask-core";
 
 export interface LogLine {
   /** By this machine's clock, in milliseconds since the epoch. */
@@ -39,7 +39,6 @@ const gatherMs = 10;
 const progressMs = 100;
 const maxLines = 200;
 const maxMessageLength = 16_384;
-const maxDataLength = 65_536;
 
 export class Reports {
   readonly #runtime: Runtime;
@@ -126,7 +125,7 @@ function bounded({ at, level, message, data }: LogLine): LogLine {
   return { at, level, message: cut, ...(text !== undefined && { data: JSON.parse(text) as unknown }) };
 }
 
-/** What JSON can't hold, or is too large to be told, is told as text. */
+/** What JSON can't hold is told as text, and of what is too large its size. */
 function jsonOf(data: unknown): string | undefined {
   if (data === undefined) return undefined;
   let text: string | undefined;
@@ -135,8 +134,11 @@ function jsonOf(data: unknown): string | undefined {
   } catch {
     text = undefined;
   }
-  if (text !== undefined && text.length <= maxDataLength) return text;
-  return JSON.stringify(
-    inspect(data, { depth: 2, maxStringLength: 1_000, maxArrayLength: 20 }).slice(0, 10_000),
-  );
+  if (text === undefined) {
+    return JSON.stringify(
+      inspect(data, { depth: 2, maxStringLength: 1_000, maxArrayLength: 20 }).slice(0, 10_000),
+    );
+  }
+  const bytes = Buffer.byteLength(text);
+  return bytes <= maxEventDataBytes ? text : `{"too_large":${bytes}}`;
 }

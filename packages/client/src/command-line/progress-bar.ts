@@ -1,8 +1,10 @@
 // How far a task is, on a terminal as a bar, and anywhere else as a line for each step.
 import type { TaskProgress } from "../events/task-event.ts";
+import { oneLine } from "./output.ts";
 
 export interface ProgressBar {
   show(progress: TaskProgress): void;
+  /** Gives the terminal back as it was. More than once is allowed. */
   end(): void;
 }
 
@@ -14,9 +16,15 @@ export async function progressBar(stream: NodeJS.WriteStream): Promise<ProgressB
   const format = "{bar} {percentage} % {note}";
   const bar = new library.SingleBar({ stream, format, hideCursor: true }, library.Presets.shades_classic);
   bar.start(whole, 0, { note: "" });
+  let isOver = false;
   return {
-    show: ({ fraction, note = "" }) => bar.update(Math.round(fraction * whole), { note: oneLine(note) }),
-    end: () => bar.stop(),
+    show: ({ fraction, note = "" }) => {
+      if (!isOver) bar.update(Math.round(fraction * whole), { note: oneLine(note) });
+    },
+    end: () => {
+      if (!isOver) bar.stop();
+      isOver = true;
+    },
   };
 }
 
@@ -30,9 +38,4 @@ function plainLines(stream: NodeJS.WriteStream): ProgressBar {
     },
     end: () => undefined,
   };
-}
-
-/** What comes from a handler must not move a terminal's cursor. */
-function oneLine(note: string): string {
-  return note.replace(/\p{Cc}+/gu, " ");
 }

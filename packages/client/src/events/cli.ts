@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { ClientClosedError, silentLogger, stopOnSignals } from "zerotask-core";
 import { AsyncClient } from "../async-client.ts";
 import { clientOptions, type Flags } from "../command-line/arguments.ts";
+import { linesTo, oneLine } from "../command-line/output.ts";
 import type { TaskEvent, TaskLogLine } from "./task-event.ts";
 
 interface EventFlags {
@@ -49,7 +50,8 @@ async function print<Item>(
   const client = new AsyncClient(clientOptions(flags));
   stopOnSignals(() => client.$close(), silentLogger);
   try {
-    for await (const item of open(client)) process.stdout.write(`${line(item)}\n`);
+    const lines = linesTo(process.stdout);
+    for await (const item of open(client)) if (!(await lines.write(line(item)))) break;
   } catch (error) {
     // A signal ends it, and that is how it is meant to end.
     if (!(error instanceof ClientClosedError)) throw error;
@@ -59,15 +61,23 @@ async function print<Item>(
 }
 
 function jsonLine(item: TaskEvent | TaskLogLine): string {
-  return JSON.stringify(item);
+  return jsonText(item);
 }
 
 function eventLine({ at, taskId, method, event, data }: TaskEvent): string {
-  const words = [at.toISOString(), method, taskId, event];
-  return [...words, ...(data === undefined ? [] : [JSON.stringify(data)])].join(" ");
+  const words = [at.toISOString(), oneLine(method), taskId, oneLine(event)];
+  return [...words, ...(data === undefined ? [] : [jsonText(data)])].join(" ");
 }
 
 function logLine({ at, level, message, data }: TaskLogLine): string {
-  const words = [at.toISOString(), level.toUpperCase().padEnd(5), message];
-  return [...words, ...(data === undefined ? [] : [JSON.stringify(data)])].join(" ");
+  const words = [at.toISOString(), level.toUpperCase().padEnd(5), oneLine(message)];
+  return [...words, ...(data === undefined ? [] : [jsonText(data)])].join(" ");
+}
+
+/** JSON escapes most of what controls a terminal; with the rest escaped, too, it is the same JSON. */
+function jsonText(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\p{Cc}\u2028\u2029]/gu,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -25,6 +25,8 @@ export interface Source<Wire, Item> {
   readonly endTopic?: Topic;
   /** Whether it begins with what comes from now on, rather than with what is kept. */
   readonly isFromNow: boolean;
+  /** Whether it takes all that its topic tells: then what comes before its first item is missing. */
+  readonly isWhole: boolean;
   /** Whether it ends with what there is. */
   readonly isSnapshot: boolean;
   /** @param isPatient whether it waits for a broker however long */
@@ -223,7 +225,10 @@ export class Feed<Wire extends Numbered, Item> implements AsyncIterator<Item, un
     }
     const { items, lost = false, more = false, seq, status } = page;
     const isPart = more && !isBeginning;
+    const before = items[0]?.prev ?? 0;
     if (lost) this.#push(source.gap(after));
+    // Who begins with what is kept has seen nothing: a broker does not count that as lost.
+    else if (after === 0 && before > 0 && source.isWhole && !source.isFromNow) this.#push(source.gap(before));
     for (const wire of items) {
       // It was announced while the broker was asked.
       if (wire.seq <= (this.#checked ?? 0)) continue;

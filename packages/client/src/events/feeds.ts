@@ -141,6 +141,7 @@ export class Feeds {
     return {
       topic: topicOf(task, method),
       isFromNow: task === undefined,
+      isWhole: event === undefined,
       isSnapshot: false,
       ask: async (after, limit, isPatient) => {
         const wanted = { task_id: task, method, event, after, limit };
@@ -165,6 +166,7 @@ export class Feeds {
       topic: { announcement: Announcement.TaskLog, member: "task_id", value: id },
       endTopic: topicOf(id, undefined),
       isFromNow: false,
+      isWhole: true,
       isSnapshot: !follow,
       ask: async (after, limit, isPatient) => {
         const wanted = { task_id: id, after, limit };

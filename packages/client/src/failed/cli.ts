@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { numberOrText, OptionError, positiveInteger } from "zerotask-core";
 import { Client } from "../client.ts";
 import { clientOptions, type Flags } from "../command-line/arguments.ts";
+import { oneLine } from "../command-line/output.ts";
 import { table } from "../command-line/table.ts";
 import { clockOption } from "../command-line/times.ts";
 import type { FailedControls, FailedFilter, FailedPage, FailedTask } from "./failed.ts";
@@ -108,7 +109,7 @@ function failedTable(tasks: readonly FailedTask[]): string {
       method,
       settledAt.toISOString(),
       `${attempts}`,
-      error.message.split("\n")[0] ?? "",
+      oneLine(error.message.split("\n")[0] ?? ""),
     ]),
   );
 }

@@ -18,6 +18,7 @@ import { type Callback, fail, positions, run } from "./calling.ts";
 import { Collector } from "./collector.ts";
 import type { Handler } from "./handler.ts";
 import { checkIsolation, type IsolationOptions, isolationNames } from "./isolation.ts";
+import { isClass, isLifecycleClass } from "./lifecycle.ts";
 import { taskMethods } from "./mark.ts";
 import { currentScope, inScope, type Scope } from "./scope.ts";
 import { type AnyTraitOptions, instanceName, readTraits } from "./traits.ts";
@@ -76,6 +77,7 @@ export class Dispatcher {
     }
     if (isReservedMethod(name)) throw new OptionError("name", "outside of rpc.* and zerotask.*", name);
     if (typeof handler !== "function") throw new OptionError("handler", "a function", handler);
+    if (isClass(handler)) throw new OptionError("handler", expectedOf(handler), handler);
     if (this.#methods.has(name)) throw new OptionError("name", "a name that is not registered yet", name);
     const { traits, nameInstance } = readTraits(options, ["params", ...isolationNames]);
     checkIsolation(options);
@@ -190,6 +192,12 @@ function collecting(collector: Collector, names: readonly string[] | undefined):
     else prepared.then(add, (error: unknown) => fail(error, scope, callback));
   };
   return new jayson.Method(serve as jayson.MethodHandlerContext, { useContext: true });
+}
+
+/** What a handler has to be, told to who gave a class. */
+function expectedOf(Class: Handler): string {
+  if (isLifecycleClass(Class)) return "a function, such as lifecycle(Class) makes of a class";
+  return "a function, or a class with a method `start() {…}` (a property `start = () => …` is none)";
 }
 
 function checkParamNames(names: unknown): void {

@@ -4,9 +4,15 @@ import type { Handler } from "./handler.ts";
 
 /** Work that goes on until it is stopped, or done. */
 export interface Lifecycle {
-  /** Does the work: the task runs until it returns, or what it returns resolves, with the task's result. */
+  /**
+   * Does the work: the task runs until it returns, or what it returns resolves, with the task's result. One that has
+   * only begun something, and returns at once, is `FINISHED`. It has to be a method, not a property.
+   */
   start(): unknown;
-  /** Called once when the task is to end: `start` has to return soon. What it returns is waited for, too. */
+  /**
+   * Called once when the task is to end: `start` has to return soon. What it returns is waited for, too. A class without
+   * it learns from `current().signal` that it is to end.
+   */
   stop?(): unknown;
 }
 
@@ -40,6 +46,11 @@ export function lifecycle<Class extends LifecycleClass>(Class: Class): Lifecycle
       signal.removeEventListener("abort", stop);
     }
   }) as Handler as LifecycleHandler<Class>;
+}
+
+/** By its text: only so a class is told from other functions, of which some can be called without `new`. */
+export function isClass(value: unknown): boolean {
+  return typeof value === "function" && /^class\b/.test(Function.prototype.toString.call(value));
 }
 
 export function isLifecycleClass(value: unknown): value is LifecycleClass {

@@ -92,7 +92,7 @@ export class RunCommands {
   #start(command: Command, read: ParamReader): undefined {
     const refuse = (status: TaskStatus): never => {
       const message = `Expected a task that is STOPPED, got one that is ${status}`;
-      throw new Refusal(ErrorCode.InvalidTaskId, message);
+      throw new Refusal(ErrorCode.Conflict, message);
     };
     this.#treat(command, read.string("task_id"), {
       held: (task) => this.#whenStored(command, task, () => refuse(task.status)),
