@@ -17,6 +17,7 @@ interface Page {
   readonly events: readonly Told[];
   readonly seq: number;
   readonly more?: boolean;
+  readonly next?: number;
   readonly lost?: boolean;
   readonly status?: string;
 }
@@ -171,6 +172,39 @@ it("reads pages until there are no more, and tells of a gap", async () => {
   expect(all).toEqual(["gap", "e20", "e21", "e30"]);
   expect(asked()).toEqual([0, 10, 21]);
   await loop.return?.();
+});
+
+it("reads on where a page says so, also where nothing is on it", async () => {
+  let asking = 0;
+  const pages: Page[] = [
+    { events: [], seq: 40, more: true, next: 0, status: "RUNNING" },
+    { events: events(12), seq: 40, more: true, next: 20, lost: true, status: "RUNNING" },
+    { events: [], seq: 40, more: true, next: 30, status: "RUNNING" },
+    { events: events(31), seq: 40, status: "FINISHED" },
+  ];
+  const { client, asked } = setUp(() => pages[asking++] as Page);
+  const all: TaskEvent[] = [];
+  for await (const event of client.$events({ task: "t" })) all.push(event);
+  expect(all.map(({ event, seq }) => [event, seq])).toEqual([
+    ["gap", 0],
+    ["e12", 12],
+    ["e31", 31],
+    ["status", 40],
+  ]);
+  expect(asked()).toEqual([0, 0, 20, 30]);
+});
+
+it("asks where an announcement knows of none before it", async () => {
+  const { client, asked, tell } = setUp(({ after }) =>
+    after === 0 ? { events: [], seq: 10 } : { events: events(11, 12), seq: 12, lost: true },
+  );
+  const loop = take(client.$events(), 3);
+  await until("the first question", () => asked().length > 0);
+  await until("the events", async () => {
+    tell(12, 0);
+    return (await Promise.race([loop, undefined])) !== undefined;
+  });
+  expect(names(await loop)).toEqual(["gap", "e11", "e12"]);
 });
 
 it("asks once a second where nothing is heard, and not where the broker says hello", async () => {

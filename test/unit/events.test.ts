@@ -19,7 +19,7 @@ function running(options: MachineOptions = {}): Driven {
 /** What was told, shortened: `event` or the status, and `task`. */
 function told(broker: Machine): string[] {
   return broker.told().map(({ entry: { taskId, body } }) => {
-    const { event, message, data } = body as { event?: string; message?: string; data?: { status?: string } };
+    const { event, message, data } = JSON.parse(`{${body.json}}`);
     return `${taskId} ${event === "status" ? data?.status : (event ?? message)}`;
   });
 }
@@ -177,7 +177,7 @@ describe("what a handler emits", () => {
     expect(events(driven).events.at(-1)).toMatchObject({ event: "big", data: { too_large: 70_002 } });
   });
 
-  it("is bounded in number, for a task and in all, and what is lost is told", () => {
+  it("is bounded in number, for a task and in all, and what is lost is told, also to who comes late", () => {
     const driven = running({ eventsPerTask: 5 });
     const first = events(driven).events[0]?.seq ?? 0;
     for (let i = 0; i < 10; i++) {
@@ -185,8 +185,50 @@ describe("what a handler emits", () => {
     }
     const read = events(driven);
     expect(read.events.map(({ event }) => event)).toEqual(["e5", "e6", "e7", "e8", "e9"]);
-    expect(read.lost).toBeUndefined();
+    expect(read.lost).toBe(true);
     expect(events(driven, { task_id: "cli-t", after: first }).lost).toBe(true);
+    expect(events(driven, { method: "add" }).lost).toBeUndefined();
+  });
+
+  it("names what it can't know, where all before is forgotten", () => {
+    const driven = running({ eventsKept: 3 });
+    const [first] = events(driven).events;
+    driven.node(10, ["other"]);
+    for (const task of ["u", "v"]) driven.ask("client_new_task", { method: "other", task_id: task });
+    driven.finish("cli-t#1");
+    const [last] = events(driven).events;
+    expect(last).toMatchObject({ data: { status: "FINISHED" } });
+    expect(last?.prev).toBeGreaterThan(first?.seq ?? 0);
+    expect(events(driven, { task_id: "cli-t", after: first?.seq }).lost).toBe(true);
+  });
+
+  it("in a shared run is told of so many that take part in it", () => {
+    const driven = drive(machine());
+    driven.node(10, [{ name: "add", coalesce: true }]);
+    driven.ask("client_new_task", { method: "add", params: [1], task_id: "t" });
+    const [attempt = ""] = driven.started();
+    for (let i = 0; i < 150; i++)
+      driven.ask("client_new_task", { method: "add", params: [1], task_id: `u${i}` });
+    driven.broker.told();
+    driven.broker.from("worker", notify("node_task_event", { task_id: attempt, event: "half" }));
+    const lines = [{ at: 1, level: "info", message: "line" }];
+    driven.broker.from("worker", notify("node_task_log", { task_id: attempt, lines }));
+    const all = told(driven.broker);
+    expect([all.length, all[0], all[100]]).toEqual([200, "cli-t half", "cli-t line"]);
+  });
+
+  it("takes about the memory that it is counted with", () => {
+    const driven = running({ eventsPerTask: 100_000, eventsKept: 100_000, maxEventBytes: 2_000_000 });
+    // Of 60 kB each, and a million bytes if it were kept as it is parsed.
+    const data = Array.from({ length: 15_000 }, () => [7]);
+    for (let i = 0; i < 50; i++) {
+      driven.broker.from("worker", notify("node_task_event", { task_id: "cli-t#1", event: "e", data }));
+    }
+    for (const { entry } of driven.broker.told().slice(-33)) {
+      expect(Object.values(entry.body).map((value) => typeof value)).toEqual(["string", "string"]);
+    }
+    const read = events(driven, { task_id: "cli-t", event: "e" });
+    expect([read.events.length, read.more, read.events[0]?.data]).toEqual([17, true, data]);
   });
 });
 
@@ -202,17 +244,66 @@ it("keeps a task's events for who comes late, with its status, and knows none of
   expect(events(driven, { task_id: "nobody" }).code).toBe(-32020);
 });
 
-it("shows a call's events by its id to its own client only", () => {
+it("shows a call's events and lines by its id to anybody, as they are announced to anybody", () => {
   const driven = drive(machine({ isHeard: () => true }));
   driven.node();
   driven.broker.client("other");
   driven.broker.from("other", call("add", 1, [1]));
-  expect(events(driven, { task_id: "other-1" }).code).toBe(-32070);
-  const [effect] = driven.broker.from(
-    "other",
-    call("zerotask.broker.client_events", 2, { task_id: "other-1" }),
-  );
-  expect(effect).toMatchObject({ message: { result: { status: "ASSIGNED", events: [{}, {}] } } });
+  expect(events(driven, { task_id: "other-1" })).toMatchObject({ status: "ASSIGNED", events: [{}, {}] });
+  expect(driven.ask("client_task_logs", { task_id: "other-1" })).toMatchObject({ lines: [] });
+  expect(driven.ask("client_task_status", { task_id: "other-1" })).toMatchObject({ code: -32070 });
+});
+
+describe("one message that asks for a lot", () => {
+  const question = (id: number, params: object) => call("zerotask.broker.client_events", id, params);
+  type Answers = { id: number; result: { events: object[]; more?: true; next?: number; lost?: true } }[];
+
+  /** What a peer without a session is answered to a batch. */
+  function asked(broker: Machine, batch: readonly object[]): Answers {
+    const [reply] = broker.from("stranger", batch, "req");
+    return (reply as { message: unknown }).message as Answers;
+  }
+
+  function full(tasks: number): Machine {
+    const broker = machine({ eventsKept: 200_000, maxEventBytes: 1e9, maxTasks: 1e6, maxStoredTasks: 1e6 });
+    broker.client("cli");
+    for (let i = 0; i < tasks; i++) {
+      broker.from("cli", call("zerotask.broker.client_new_task", i, { method: "add", task_id: `t${i}` }));
+    }
+    return broker;
+  }
+
+  it("gets a page of all that is there, however many questions it has", () => {
+    const broker = full(3_000);
+    const answers = asked(
+      broker,
+      Array.from({ length: 10_000 }, (_, id) => question(id, { limit: 10_000 })),
+    );
+    expect(answers).toHaveLength(10_000);
+    expect(answers[0]?.result.events).toHaveLength(1_000);
+    expect(answers.flatMap(({ result }) => result.events).length).toBeLessThan(4_000);
+    expect(answers.at(-1)?.result).toMatchObject({ events: [], more: true, next: 0 });
+    // The next one has as much again.
+    expect(asked(broker, [question(1, {})])[0]?.result.events).toHaveLength(1_000);
+  });
+
+  it("looks at so many that nothing is found of, and is told where to go on", () => {
+    const { broker } = running({ eventsKept: 100_000, eventsPerTask: 100_000, maxEventBytes: 1e9 });
+    const batch = Array.from({ length: 10_000 }, () =>
+      notify("node_task_event", { task_id: "cli-t#1", event: "many" }),
+    );
+    for (let i = 0; i < 5; i++) broker.from("worker", batch);
+    let [after, pages] = [0, 0];
+    for (; pages < 10; pages++) {
+      const none = { event: "none", method: "add" };
+      const [answer, other] = asked(broker, [question(1, { ...none, after }), question(2, none)]);
+      if (answer?.result.more === undefined) break;
+      expect(other?.result).toEqual({ events: [], seq: expect.any(Number), more: true, next: 0 });
+      expect(answer.result.next).toBeGreaterThan(after);
+      after = answer.result.next ?? 0;
+    }
+    expect(pages).toBe(2);
+  });
 });
 
 it("keeps lines of logs apart, and passes over those that are none", () => {

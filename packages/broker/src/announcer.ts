@@ -1,6 +1,6 @@
 // What is published, and only as far as somebody subscribed to it: nothing else is made JSON of.
 import { Announcement, type AnnouncementSocket, announcementPrefix } from "zerotask-core";
-import { type EventBody, eventToWire, type LogBody } from "./state/events/events.ts";
+import type { EventBody, LogBody } from "./state/events/events.ts";
 import type { Entry } from "./state/events/journal.ts";
 
 /** So many methods are remembered for whether somebody listens to them. */
@@ -51,26 +51,29 @@ export class Announcer {
     if (!this.#wantsEvents) return;
     const { seq, prev, at, taskId, method, body } = entry;
     if (this.#isWanted(Announcement.TaskEvent, "task_id", taskId)) {
-      const told = { task_id: taskId, method, seq, prev: prev.task, at, ...body };
-      this.#publish(Announcement.TaskEvent, told);
+      this.#publish(Announcement.TaskEvent, { task_id: taskId, method, seq, prev: prev.task, at }, body.json);
     }
     if (this.isHeard(method) && this.#isWanted(Announcement.MethodEvent, "method", method)) {
-      const told = { method, task_id: taskId, seq, prev: prev.method, at, ...body };
-      this.#publish(Announcement.MethodEvent, told);
+      const head = { method, task_id: taskId, seq, prev: prev.method, at };
+      this.#publish(Announcement.MethodEvent, head, body.json);
     }
-    if (this.#wantsAll) this.#publish(Announcement.BrokerEvent, eventToWire(entry, prev.all));
+    if (!this.#wantsAll) return;
+    this.#publish(Announcement.BrokerEvent, { seq, prev: prev.all, at, task_id: taskId, method }, body.json);
   }
 
   log({ seq, prev, at, taskId, body }: Entry<LogBody>): void {
     if (!this.#wantsLogs || !this.#isWanted(Announcement.TaskLog, "task_id", taskId)) return;
-    this.#publish(Announcement.TaskLog, { task_id: taskId, seq, prev: prev.task, at, ...body });
+    this.#publish(Announcement.TaskLog, { task_id: taskId, seq, prev: prev.task, at }, body.json);
   }
 
   #isWanted(announcement: string, member: string, value: string): boolean {
     return this.#publisher.hasListeners(announcementPrefix(announcement, member, value));
   }
 
-  #publish(announcement: string, params: object): void {
-    this.#publisher.publish(`${announcementPrefix(announcement)},"params":${JSON.stringify(params)}}`);
+  /** @param more JSON of further members, without braces */
+  #publish(announcement: string, params: object, more?: string): void {
+    const json = JSON.stringify(params);
+    const all = more === undefined ? json : `${json.slice(0, -1)},${more}}`;
+    this.#publisher.publish(`${announcementPrefix(announcement)},"params":${all}}`);
   }
 }

@@ -81,11 +81,16 @@ export class Broker {
       isHeard: (method) => this.#announcer.isHeard(method),
       brokerTasks: () => dispatcher.methods(),
     });
+    // Subscribers are told then how far it has come, so that they ask for what they missed.
+    const onNews = (): void => {
+      if (this.#life === "started" && this.#isOpen) this.#handle({ type: "subscribed" });
+    };
     this.#publisher = transport.announcements({
       onSubscriptions: () => {
         this.#announcer.onSubscriptions();
-        if (this.#life === "started" && this.#isOpen) this.#handle({ type: "subscribed" });
+        onNews();
       },
+      onDropped: onNews,
     });
     this.#announcer = new Announcer(this.#publisher);
     this.#router = transport.requests(this.#options, {
@@ -190,7 +195,7 @@ export class Broker {
   }
 
   #onCloseFailed(error: unknown): void {
-    this.#options.logger.error({ error }, "could not close the store");
+    this.#options.logger.error({ err: error }, "could not close the store");
   }
 
   async #openStores(): Promise<void> {
@@ -226,7 +231,7 @@ export class Broker {
         for (const effect of this.#state.handle(next, this.#now())) this.#perform(effect);
       } catch (error) {
         // One event that finds a bug must not take the others down with it.
-        this.#options.logger.error({ error }, `could not handle a ${next.type} event`);
+        this.#options.logger.error({ err: error }, `could not handle a ${next.type} event`);
       }
     }
     this.#isHandling = false;

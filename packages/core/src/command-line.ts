@@ -30,7 +30,7 @@ export function stopOnSignals(
     const giveUp = (): never => process.exit(code);
     setTimeout(giveUp, timeoutMs).unref();
     stop().then(giveUp, (error: unknown) => {
-      logger.error({ error }, "could not stop cleanly");
+      logger.error({ err: error }, "could not stop cleanly");
       giveUp();
     });
   };

@@ -7,13 +7,20 @@ export const LOCAL_PEER = "";
 
 export class Turn {
   #now = 0;
+  #number = 0;
   #effects: Effect[] = [];
 
   get now(): number {
     return this.#now;
   }
 
+  /** Which one it is, counted from the first. */
+  get number(): number {
+    return this.#number;
+  }
+
   begin(now: number): void {
+    this.#number++;
     this.#now = now;
   }
 

@@ -11,8 +11,9 @@ export interface Page<Wire> {
   readonly items: readonly Wire[];
   /** The last number that the broker has given out. */
   readonly seq: number;
-  /** Whether there are more of them than these. */
+  /** Whether there are more of them than these, and up to where these are all. */
   readonly more?: boolean;
+  readonly next?: number;
   /** Whether some of them are not kept any more. */
   readonly lost?: boolean;
   readonly status?: TaskStatus;
@@ -181,7 +182,9 @@ export class Feed<Wire extends Numbered, Item> implements AsyncIterator<Item, un
     const { seq, prev } = wire;
     this.#heard = Math.max(this.#heard, seq);
     if (this.#checked === undefined || this.#isOver || seq <= this.#checked) return;
-    if (this.#isStale || prev > this.#checked || this.#buffer.size >= maxBuffered) {
+    // Before the first one there may have been others that the broker has forgotten.
+    const isNext = prev > 0 && prev <= this.#checked;
+    if (this.#isStale || !isNext || this.#buffer.size >= maxBuffered) {
       this.#refresh();
       return;
     }
@@ -223,7 +226,7 @@ export class Feed<Wire extends Numbered, Item> implements AsyncIterator<Item, un
       this.#isStale = page.seq > 0;
       return;
     }
-    const { items, lost = false, more = false, seq, status } = page;
+    const { items, lost = false, more = false, next = items.at(-1)?.seq ?? after, seq, status } = page;
     const isPart = more && !isBeginning;
     const before = items[0]?.prev ?? 0;
     if (lost) this.#push(source.gap(after));
@@ -236,7 +239,7 @@ export class Feed<Wire extends Numbered, Item> implements AsyncIterator<Item, un
       this.#sawFinal ||= source.isFinal(wire);
       this.#push(source.take(wire));
     }
-    this.#checked = Math.max(this.#checked ?? 0, isPart ? (items.at(-1)?.seq ?? 0) : seq);
+    this.#checked = Math.max(this.#checked ?? 0, isPart ? next : seq);
     this.#isStale ||= isPart || this.#heard > this.#checked;
     if (isPart) return;
     if (status !== undefined && isSettled(status)) {

@@ -1,23 +1,40 @@
 // The publish socket. An XPUB is a PUB that hears of subscriptions: what nobody asked for is never sent.
 import { XPublisher } from "zeromq";
+import { Deque } from "../collections/deque.ts";
 import { bindSocket } from "./bind.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 const maxSubscriptions = 10_000;
+/** Most bytes of one subscription: who sends more is cut off. libzmq keeps what is subscribed to. */
+const maxSubscriptionBytes = 4 * 1024;
+/** Most that waits to be sent, in UTF-16 units. */
+const maxQueued = 16 * 1024 * 1024;
+/** So many leave in one turn of the event loop: libzmq drops what it can't pass on, from a thousand for a subscriber on. */
+const maxBurst = 500;
 
 export interface PublishHandlers {
   /** Somebody subscribed, or the last one left: at most once in a tick. */
   onSubscriptions?(): void;
+  /** Announcements were dropped, as more were published than can be sent; all that were not are on their way. */
+  onDropped?(): void;
 }
 
 /** Sends announcements, one frame each. */
 export class PublishSocket {
-  readonly #socket = new XPublisher({ linger: 0, ...heartbeat });
+  /** Nothing waits for a subscriber, so each message is sent at once, or dropped. */
+  readonly #socket = new XPublisher({
+    linger: 0,
+    sendTimeout: 0,
+    maxMessageSize: maxSubscriptionBytes,
+    ...heartbeat,
+  });
   readonly #handlers: PublishHandlers;
   readonly #subscriptions = new Subscriptions(maxSubscriptions);
   #telling: NodeJS.Immediate | undefined;
-  #queue: string[] = [];
+  readonly #queue = new Deque<string>();
+  #queued = 0;
+  #hasDropped = false;
   #immediate: NodeJS.Immediate | undefined;
   #flushing: Promise<void> | undefined;
   #receiving: Promise<void> = Promise.resolve();
@@ -40,8 +57,14 @@ export class PublishSocket {
     return this.#subscriptions.hears(text);
   }
 
+  /** What is over the bound is dropped: announcements may get lost. */
   publish(text: string): void {
+    if (this.#queued + text.length > maxQueued) {
+      this.#hasDropped = true;
+      return;
+    }
     this.#queue.push(text);
+    this.#queued += text.length;
     this.#immediate ??= setImmediate(() => {
       this.#immediate = undefined;
       void this.#flush();
@@ -58,22 +81,26 @@ export class PublishSocket {
     await this.#receiving;
   }
 
-  /** One at a time: a ZeroMQ socket takes one send at a time. */
   #flush(): Promise<void> {
     this.#flushing ??= this.#sendQueue().finally(() => {
       this.#flushing = undefined;
+      if (!this.#hasDropped || this.#socket.closed) return;
+      this.#hasDropped = false;
+      this.#handlers.onDropped?.();
     });
     return this.#flushing;
   }
 
   async #sendQueue(): Promise<void> {
-    while (this.#queue.length > 0 && !this.#socket.closed) {
-      const queue = this.#queue;
-      this.#queue = [];
-      for (const text of queue) {
-        // An announcement that can't be sent is lost, as announcements may be.
-        await this.#socket.send(text).catch(() => undefined);
+    while (!this.#socket.closed) {
+      for (let sent = 0; sent < maxBurst; sent++) {
+        const text = this.#queue.shift();
+        if (text === undefined) return;
+        this.#queued -= text.length;
+        // An announcement that can't be sent is lost, too.
+        this.#socket.send(text).catch(() => undefined);
       }
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 

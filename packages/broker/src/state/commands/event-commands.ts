@@ -8,17 +8,19 @@ import {
   maxEventName,
   type Outcome,
   type TaskLogLevel,
+  type TaskStatus,
   taskLogLevels,
 } from "zerotask-core";
 import {
   type EventBody,
   type Events,
+  eventBody,
   eventToWire,
   type LogBody,
   logToWire,
   type Subject,
 } from "../events/events.ts";
-import type { Entry } from "../events/journal.ts";
+import type { Entry, JournalPage } from "../events/journal.ts";
 import { bytesOf } from "../storage/stored-task.ts";
 import { heldAttempt } from "../tasks/attempts.ts";
 import type { Task } from "../tasks/task.ts";
@@ -30,8 +32,10 @@ export interface EventCommandParts extends TaskViewParts {
   readonly wall: () => number;
 }
 
-const defaultLimit = 1_000;
-const maxLimit = 10_000;
+/** Most entries of a page, and as many as it has where nothing is said. */
+const maxLimit = 1_000;
+/** Of so many that take part in a shared run it is told what happens in it: each of them is an entry of its own. */
+const maxTold = 100;
 
 export class EventCommands {
   readonly #parts: EventCommandParts;
@@ -63,33 +67,24 @@ export class EventCommands {
     const stream = taskId !== undefined ? "task" : method !== undefined ? "method" : "all";
     const find = (): object => {
       const { events } = this.#parts;
-      const page = events.events.find({ taskId, method, matches, ...place });
-      return {
-        events: page.entries.map((entry) => eventToWire(entry, entry.prev[stream])),
-        seq: events.seq,
-        ...(page.hasMore && { more: true }),
-        ...(page.hasLost && { lost: true }),
-      };
+      const page = events.events.find({ taskId, method, matches, ...place, allowance: events.allowance });
+      const told = page.entries.map((entry) => eventToWire(entry, entry.prev[stream]));
+      return { events: told, ...restOf(page, events.seq) };
     };
     if (taskId === undefined) return { result: find() };
-    return this.#views.view(command, [taskId], ({ status }) => ({ result: { ...find(), status } }));
+    // Whoever reaches the broker can subscribe to any task's events and lines: they are no secret here either.
+    return this.#views.view(command, [taskId], ({ status }) => ({ result: { ...find(), status } }), true);
   }
 
   #readLogs(command: Command, read: ParamReader): undefined {
     const taskId = read.string("task_id");
     const place = readPlace(read);
-    return this.#views.view(command, [taskId], ({ status }) => {
+    const answer = ({ status }: { readonly status: TaskStatus }): Outcome => {
       const { events } = this.#parts;
-      const page = events.logs.find({ taskId, ...place });
-      const result = {
-        lines: page.entries.map(logToWire),
-        seq: events.seq,
-        ...(page.hasMore && { more: true }),
-        ...(page.hasLost && { lost: true }),
-        status,
-      };
-      return { result };
-    });
+      const page = events.logs.find({ taskId, ...place, allowance: events.allowance });
+      return { result: { lines: page.entries.map(logToWire), ...restOf(page, events.seq), status } };
+    };
+    return this.#views.view(command, [taskId], answer, true);
   }
 
   #emit(command: Command, read: ParamReader): Outcome {
@@ -104,19 +99,21 @@ export class EventCommands {
       const expected = `\`event\` to be a string of 1 to ${maxEventName} characters, and not "status" or "gap"`;
       throw new Refusal(ErrorCode.InvalidParams, `Expected ${expected}, got ${describe(event)}`);
     }
-    const { data, bytes } = bounded(read.value("data"));
-    if (event === EventName.Progress) checkProgress(data);
-    for (const subject of subjectsOf(task)) this.#parts.events.add(subject, event, data, bytes);
+    const data = bounded(read.value("data"));
+    if (event === EventName.Progress) checkProgress(data === undefined ? data : JSON.parse(data));
+    const body = eventBody(event, data);
+    for (const subject of subjectsOf(task)) this.#parts.events.add(subject, body);
     return { result: true };
   }
 
   #log(command: Command, read: ParamReader): Outcome {
     const task = this.#heldTask(command, read);
+    const subjects = subjectsOf(task);
     for (const line of read.array("lines")) {
       const told = readLine(line, task.attempt);
       if (told === undefined) continue;
-      const { at = this.#parts.wall(), body, bytes } = told;
-      for (const subject of subjectsOf(task)) this.#parts.events.log(subject, at, body, bytes);
+      const { at = this.#parts.wall(), body } = told;
+      for (const subject of subjects) this.#parts.events.log(subject, at, body);
     }
     return { result: true };
   }
@@ -134,20 +131,31 @@ export class EventCommands {
 
 function readPlace(read: ParamReader): { readonly after: number; readonly limit: number } {
   const after = read.has("after") ? read.count("after") : 0;
-  return { after, limit: read.has("limit") ? Math.min(read.count("limit"), maxLimit) : defaultLimit };
+  return { after, limit: read.has("limit") ? Math.min(read.count("limit"), maxLimit) : maxLimit };
+}
+
+/** How an answer goes on after its entries. */
+function restOf({ next, hasMore, hasLost }: JournalPage<unknown>, seq: number): object {
+  return { seq, ...(hasMore && { more: true, next }), ...(hasLost && { lost: true }) };
 }
 
 /** What happens in a shared run happens to all that take part in it. */
-function subjectsOf({ id, method: { name: method }, members }: Task): Iterable<Subject> {
+function subjectsOf({ id, method: { name: method }, members }: Task): readonly Subject[] {
   if (members === undefined) return [{ id, method }];
-  return [...members].map((member) => ({ id: member.id, method }));
+  const subjects: Subject[] = [];
+  for (const member of members) {
+    if (subjects.length === maxTold) break;
+    subjects.push({ id: member.id, method });
+  }
+  return subjects;
 }
 
-/** Data over the bound is replaced by how large it was: the event itself is told. */
-function bounded(data: unknown): { readonly data: unknown; readonly bytes: number } {
-  if (data === undefined) return { data, bytes: 0 };
-  const bytes = bytesOf(JSON.stringify(data));
-  return bytes <= maxEventDataBytes ? { data, bytes } : { data: { too_large: bytes }, bytes: 0 };
+/** JSON of data. Over the bound it is replaced by how large it was: the event itself is told. */
+function bounded(data: unknown): string | undefined {
+  if (data === undefined) return undefined;
+  const json = JSON.stringify(data);
+  const bytes = bytesOf(json);
+  return bytes <= maxEventDataBytes ? json : `{"too_large":${bytes}}`;
 }
 
 /** @throws Refusal for data that is no progress */
@@ -165,7 +173,6 @@ function checkProgress(data: unknown): void {
 interface Line {
   readonly at: number | undefined;
   readonly body: LogBody;
-  readonly bytes: number;
 }
 
 /** One line of a log; what is none is passed over, for the sake of the others. */
@@ -175,11 +182,11 @@ function readLine(line: unknown, attempt: number): Line | undefined {
   if (typeof message !== "string" || !isLevel(level)) return undefined;
   const isLong = message.length > maxEventDataBytes;
   const text = isLong ? `${message.slice(0, maxEventDataBytes)}… (${message.length} characters)` : message;
-  const { data, bytes } = bounded(given);
+  const head = JSON.stringify({ attempt, level, message: text }).slice(1, -1);
+  const data = bounded(given);
   return {
     at: typeof at === "number" && Number.isFinite(at) ? at : undefined,
-    body: data === undefined ? { attempt, level, message: text } : { attempt, level, message: text, data },
-    bytes: bytes + bytesOf(text),
+    body: { json: data === undefined ? head : `${head},"data":${data}` },
   };
 }
 

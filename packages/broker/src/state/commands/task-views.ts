@@ -25,22 +25,23 @@ export class TaskViews {
   /**
    * Answers from what is known of a task: at once, when what was changed of it last is stored, or when a store
    * has answered. The first id that there is counts.
+   * @param isPublic whether also another client's call is shown: where its id is enough
    */
-  view(command: Command, ids: readonly string[], answer: Answer): undefined {
+  view(command: Command, ids: readonly string[], answer: Answer, isPublic: boolean = false): undefined {
     const { storages, tasks } = this.#parts;
     const [id, ...others] = ids;
     if (id === undefined) throw unknownTask("");
     const held = tasks.get(id);
     if (held !== undefined) {
-      this.#viewHeld(command, held, answer);
+      this.#viewHeld(command, held, answer, isPublic);
       return undefined;
     }
     storages.find(id, (stored, level, failure) => {
       // It may have been claimed meanwhile.
-      if (tasks.get(id) !== undefined) this.view(command, [id], answer);
+      if (tasks.get(id) !== undefined) this.view(command, [id], answer, isPublic);
       else if (stored !== undefined) reply(command, () => answer(viewOfStored(stored, level)));
       else if (failure !== undefined) reply(command, () => ({ error: failure }));
-      else if (others.length > 0) this.view(command, others, answer);
+      else if (others.length > 0) this.view(command, others, answer, isPublic);
       else {
         reply(command, () => {
           throw unknownTask(id);
@@ -72,8 +73,11 @@ export class TaskViews {
     throw new Refusal(ErrorCode.NotAllowed, `The task ${view.id} is another client's call`);
   }
 
-  #viewHeld(command: Command, held: Task, answer: Answer): void {
-    const tell = (): Outcome | undefined => answer(this.visible(viewOfHeld(held), command.session));
+  #viewHeld(command: Command, held: Task, answer: Answer, isPublic: boolean): void {
+    const tell = (): Outcome | undefined => {
+      const view = viewOfHeld(held);
+      return answer(isPublic ? view : this.visible(view, command.session));
+    };
     if (held.level === undefined) {
       reply(command, tell);
       return;
@@ -82,7 +86,7 @@ export class TaskViews {
       const isStillHeld = this.#parts.tasks.submitted(held.id) === held;
       if (isStillHeld || held.settled !== undefined) return tell();
       // It was left to the store, or it was there before under this id.
-      return this.view(command, [held.id], answer);
+      return this.view(command, [held.id], answer, isPublic);
     });
   }
 }

@@ -1,21 +1,21 @@
 // What is told of tasks while they live: events and lines of logs, kept for those who come late or missed some.
-import { Announcement, EventName, type TaskLogLevel, type TaskStatus } from "zerotask-core";
+import { Announcement, EventName, type TaskStatus } from "zerotask-core";
+import { bytesOf } from "../storage/stored-task.ts";
 import type { Turn } from "../turn.ts";
-import { type Entry, Journal } from "./journal.ts";
+import { type Allowance, type Entry, Journal, pageBytes } from "./journal.ts";
 import { Numbers } from "./numbers.ts";
 
-/** Something that happened to a task: a change of its status, or what its handler emitted. */
+/** Something that happened to a task: a change of its status, or what its handler emitted. Kept as it is published. */
 export interface EventBody {
   readonly event: string;
-  readonly data?: unknown;
+  /** JSON of its members `event` and `data?`, without braces: parsed data takes many times the memory. */
+  readonly json: string;
 }
 
 /** A line that a handler logged. */
 export interface LogBody {
-  readonly attempt: number;
-  readonly level: TaskLogLevel;
-  readonly message: string;
-  readonly data?: unknown;
+  /** JSON of its members `attempt`, `level`, `message` and `data?`, without braces. */
+  readonly json: string;
 }
 
 /** The task that something is told of. */
@@ -43,6 +43,8 @@ export interface EventConfig extends EventBounds {
 
 /** Subscribers that connected late, or lost a message, learn of this broker within this time. */
 const helloMs = 5_000;
+/** So many entries are looked at in one turn: a few milliseconds of work. */
+const entriesPerTurn = 20_000;
 
 export class Events {
   readonly #turn: Turn;
@@ -51,6 +53,8 @@ export class Events {
   readonly events: Journal<EventBody>;
   readonly logs: Journal<LogBody>;
   #nextHello = 0;
+  #allowedIn = -1;
+  #allowance: Allowance = { entries: 0, bytes: 0 };
 
   constructor(turn: Turn, config: EventConfig) {
     this.#turn = turn;
@@ -72,11 +76,10 @@ export class Events {
     return this.#numbers.last;
   }
 
-  /** @param bytes of its data */
-  add({ id, method }: Subject, event: string, data: unknown, bytes: number): void {
-    const body: EventBody = data === undefined ? { event } : { event, data };
+  add({ id, method }: Subject, body: EventBody): void {
     const told = { at: this.#config.wall(), taskId: id, method, body };
-    this.#turn.emit({ type: "happened", entry: this.events.append(this.#turn.now, told, bytes) });
+    const entry = this.events.append(this.#turn.now, told, memoryOf(body.json));
+    this.#turn.emit({ type: "happened", entry });
   }
 
   /** @param data of the event: `{status, attempt, error?}` */
@@ -84,13 +87,23 @@ export class Events {
     subject: Subject,
     data: { readonly status: TaskStatus; readonly attempt: number; readonly error?: string },
   ): void {
-    this.add(subject, EventName.Status, data, data.error?.length ?? 0);
+    this.add(subject, eventBody(EventName.Status, JSON.stringify(data)));
   }
 
   /** @param at when the line was logged, by the node's clock */
-  log({ id, method }: Subject, at: number, body: LogBody, bytes: number): void {
+  log({ id, method }: Subject, at: number, body: LogBody): void {
     const told = { at, taskId: id, method, body };
-    this.#turn.emit({ type: "logged", entry: this.logs.append(this.#turn.now, told, bytes) });
+    const entry = this.logs.append(this.#turn.now, told, memoryOf(body.json));
+    this.#turn.emit({ type: "logged", entry });
+  }
+
+  /** How much may still be read in this turn: all that one message asks for shares it. */
+  get allowance(): Allowance {
+    if (this.#allowedIn !== this.#turn.number) {
+      this.#allowedIn = this.#turn.number;
+      this.#allowance = { entries: entriesPerTurn, bytes: pageBytes };
+    }
+    return this.#allowance;
   }
 
   /** Tells subscribers how far it has come: who has missed the last ones asks for them. */
@@ -105,11 +118,22 @@ export class Events {
   }
 }
 
+/** @param data JSON of it, if there is any */
+export function eventBody(event: string, data: string | undefined): EventBody {
+  const name = `"event":${JSON.stringify(event)}`;
+  return { event, json: data === undefined ? name : `${name},"data":${data}` };
+}
+
 /** An event as it is told; `prev` is the number before it among those that were asked for. */
 export function eventToWire({ seq, at, taskId, method, body }: Entry<EventBody>, prev: number): object {
-  return { seq, prev, at, task_id: taskId, method, ...body };
+  return { seq, prev, at, task_id: taskId, method, ...JSON.parse(`{${body.json}}`) };
 }
 
 export function logToWire({ seq, prev, at, body }: Entry<LogBody>): object {
-  return { seq, prev: prev.task, at, ...body };
+  return { seq, prev: prev.task, at, ...JSON.parse(`{${body.json}}`) };
+}
+
+/** A string takes one byte for each unit where it is plain, and two otherwise. */
+function memoryOf(json: string): number {
+  return bytesOf(json) === json.length ? json.length : json.length * 2;
 }

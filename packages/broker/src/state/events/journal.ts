@@ -1,6 +1,7 @@
 // What was told of tasks lately: numbered, kept within bounds, and found again by task, by method, or all of it.
 import { Deque } from "zerotask-core";
 import type { Numbers } from "./numbers.ts";
+import { type Place, Trail } from "./trail.ts";
 
 export interface JournalBounds {
   /** How many entries are kept in all, and their bytes: over a bound the oldest go first. */
@@ -10,7 +11,10 @@ export interface JournalBounds {
   readonly keptPerTask: number;
 }
 
-/** Numbers of the entries before this one: of its task, of its method, of all; 0 where that is not known. */
+/**
+ * Numbers of the entries before this one: of its task, of its method, of all; 0 where there was none. Where they are not
+ * kept any more, it is a number that none of them is above.
+ */
 export interface Previous {
   readonly task: number;
   readonly method: number;
@@ -35,40 +39,43 @@ export interface JournalQuery<Body> {
   /** With higher numbers than this one. */
   readonly after: number;
   readonly limit: number;
+  /** How much may be read. What this query reads is taken off it. @default a page of 1 MiB */
+  readonly allowance?: Allowance | undefined;
 }
+
+/** How much may be read. Without any left, a page is empty, and tells that there is more. */
+export interface Allowance {
+  /** How many entries may be looked at. */
+  entries: number;
+  /** How many bytes a page may have, but for one that has a single entry. */
+  bytes: number;
+}
+
+/** A page has no more bytes than this. */
+export const pageBytes: number = 1024 * 1024;
 
 export interface JournalPage<Body> {
   readonly entries: readonly Entry<Body>[];
+  /** All up to this number was looked at. */
+  readonly next: number;
   /** Whether there are more. */
   readonly hasMore: boolean;
   /** Whether some after the number that was asked for are not kept any more. */
   readonly hasLost: boolean;
 }
 
-/** What is known of the entries of one task, or of one method, while any of them is kept. */
-interface Trail<Body> {
-  count: number;
-  last: number;
-  /** The highest number of those that are not kept any more. */
-  lost: number;
-  oldest: KeptEntry<Body> | undefined;
-  newest: KeptEntry<Body> | undefined;
-}
-
 interface KeptEntry<Body> extends Entry<Body> {
   readonly bytes: number;
-  readonly ofTask: Trail<Body>;
-  readonly ofMethod: Trail<Body>;
   isGone: boolean;
-  /** Its neighbours among those of its task. */
-  older: KeptEntry<Body> | undefined;
-  newer: KeptEntry<Body> | undefined;
+  /** Where it stands among those of its task, and of its method. */
+  ofTask: Place<KeptEntry<Body>> | undefined;
+  ofMethod: Place<KeptEntry<Body>> | undefined;
 }
 
 /** What an entry takes besides its ids and its data, about. */
-const overhead = 250;
-/** A page has no more bytes than this, but at least one entry. */
-const pageBytes = 1024 * 1024;
+const overhead = 550;
+/** What a query takes, in entries that are looked at. */
+const queryCost = 5;
 /** So many that are gone may stand among those that are kept. */
 const mostGone = 1_000;
 
@@ -77,8 +84,8 @@ export class Journal<Body> {
   readonly #numbers: Numbers;
   /** By number. Those of which too many were of one task are gone, but stand here for a while. */
   readonly #all = new Deque<KeptEntry<Body>>();
-  readonly #tasks = new Map<string, Trail<Body>>();
-  readonly #methods = new Map<string, Trail<Body>>();
+  readonly #tasks = new Map<string, Trail<KeptEntry<Body>>>();
+  readonly #methods = new Map<string, Trail<KeptEntry<Body>>>();
   #gone = 0;
   #bytes = 0;
   #last = 0;
@@ -108,63 +115,77 @@ export class Journal<Body> {
     bytes: number,
   ): Entry<Body> {
     const { at, taskId, method, body } = entry;
-    const ofTask = trailOf(this.#tasks, taskId);
-    const ofMethod = trailOf(this.#methods, method);
+    const task = trailOf(this.#tasks, taskId, this.#swept);
+    const trail = trailOf(this.#methods, method, this.#swept);
     const seq = this.#numbers.next(now);
     const kept: KeptEntry<Body> = {
       seq,
-      prev: { task: ofTask.last, method: ofMethod.last, all: this.#last },
+      prev: { task: task.last, method: trail.last, all: this.#last },
       at,
       taskId,
       method,
       body,
       bytes: bytes + overhead + taskId.length,
-      ofTask,
-      ofMethod,
       isGone: false,
-      older: ofTask.newest,
-      newer: undefined,
+      ofTask: undefined,
+      ofMethod: undefined,
     };
-    if (ofTask.newest === undefined) ofTask.oldest = kept;
-    else ofTask.newest.newer = kept;
-    ofTask.newest = kept;
-    ofTask.count++;
-    ofMethod.count++;
-    ofTask.last = ofMethod.last = this.#last = seq;
+    kept.ofTask = task.add(kept, seq);
+    kept.ofMethod = trail.add(kept, seq);
+    this.#last = seq;
     this.#bytes += kept.bytes;
     this.#all.push(kept);
-    this.#keepBounds(ofTask);
+    this.#keepBounds(task);
     return kept;
   }
 
-  find({ taskId, method, matches, after, limit }: JournalQuery<Body>): JournalPage<Body> {
+  find({ taskId, method, matches, after, limit, allowance }: JournalQuery<Body>): JournalPage<Body> {
+    const left = allowance ?? { entries: Number.POSITIVE_INFINITY, bytes: pageBytes };
+    left.entries -= queryCost;
+    if (left.entries <= 0 || left.bytes <= 0)
+      return { entries: [], next: after, hasMore: true, hasLost: false };
     const entries: Entry<Body>[] = [];
-    let bytes = 0;
+    let next = after;
     let hasMore = false;
-    const source = taskId === undefined ? this.#allAfter(after) : ofTaskAfter(this.#tasks.get(taskId), after);
-    for (const entry of source) {
-      if (method !== undefined && entry.method !== method) continue;
-      if (matches !== undefined && !matches(entry)) continue;
-      bytes += entry.bytes;
-      hasMore = entries.length >= limit || (bytes > pageBytes && entries.length > 0);
+    for (const entry of this.#source(taskId, method, after, left)) {
+      const isFound = (method === undefined || entry.method === method) && (matches?.(entry) ?? true);
+      const isFull = entries.length >= limit || (entries.length > 0 && left.bytes < entry.bytes);
+      hasMore = left.entries-- <= 0 || (isFound && isFull);
       if (hasMore) break;
+      next = entry.seq;
+      if (!isFound) continue;
+      left.bytes -= entry.bytes;
       entries.push(entry);
     }
-    return { entries, hasMore, hasLost: this.#hasLost(taskId, method, after) };
+    return { entries, next, hasMore, hasLost: this.#hasLost(taskId, method, after) };
   }
 
-  /** Who has seen nothing yet misses nothing, and nothing is known of what an earlier run of the broker told. */
+  /** Those after a number that may be what is asked for. */
+  #source(
+    taskId: string | undefined,
+    method: string | undefined,
+    after: number,
+    left: Allowance,
+  ): Iterable<KeptEntry<Body>> {
+    if (taskId !== undefined) return ofTaskAfter(this.#tasks.get(taskId), after, left);
+    if (method === undefined) return this.#allFrom(this.#indexAfter(after));
+    return this.#ofMethodAfter(this.#methods.get(method), after);
+  }
+
+  /** Nothing is known of what an earlier run of the broker told. */
   #hasLost(taskId: string | undefined, method: string | undefined, after: number): boolean {
-    if (after === 0 || after < this.#numbers.first) return false;
+    // Who begins with a task's first entry misses it; who begins with others has seen nothing yet, and misses nothing.
+    if (after === 0) return taskId !== undefined && this.#tasks.get(taskId)?.hasDropped === true;
+    if (after < this.#numbers.first) return false;
     if (taskId === undefined && method === undefined) return after < this.#lost;
     const trail = taskId === undefined ? this.#methods.get(method ?? "") : this.#tasks.get(taskId);
     return after < (trail === undefined ? this.#swept : trail.lost);
   }
 
-  #keepBounds(ofTask: Trail<Body>): void {
+  #keepBounds(task: Trail<KeptEntry<Body>>): void {
     const { kept, keptBytes, keptPerTask } = this.#bounds;
-    while (ofTask.count > keptPerTask && ofTask.oldest !== undefined) {
-      this.#drop(ofTask.oldest);
+    while (task.count > keptPerTask && task.oldest !== undefined) {
+      this.#drop(task.oldest.entry);
       this.#gone++;
     }
     for (let first = this.#all.peek(); first !== undefined; first = this.#all.peek()) {
@@ -180,53 +201,88 @@ export class Journal<Body> {
     this.#gone = 0;
   }
 
-  /** Takes out the oldest of a task. */
   #drop(entry: KeptEntry<Body>): void {
-    const { ofTask, ofMethod, seq } = entry;
+    const { seq, taskId, method } = entry;
     entry.isGone = true;
     this.#bytes -= entry.bytes;
     this.#lost = Math.max(this.#lost, seq);
-    ofTask.oldest = entry.newer;
-    if (entry.newer === undefined) ofTask.newest = undefined;
-    else entry.newer.older = undefined;
-    entry.newer = undefined;
-    lose(this.#tasks, entry.taskId, ofTask, seq);
-    lose(this.#methods, entry.method, ofMethod, seq);
+    lose(this.#tasks, taskId, entry.ofTask, seq);
+    lose(this.#methods, method, entry.ofMethod, seq);
+    entry.ofTask = entry.ofMethod = undefined;
   }
 
-  *#allAfter(after: number): Generator<KeptEntry<Body>> {
-    const all = this.#all;
-    let [low, high] = [0, all.size];
+  /** The place of the first with a higher number. */
+  #indexAfter(after: number): number {
+    let [low, high] = [0, this.#all.size];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((all.at(middle)?.seq ?? 0) <= after) low = middle + 1;
+      if ((this.#all.at(middle)?.seq ?? 0) <= after) low = middle + 1;
       else high = middle;
     }
-    for (let i = low; i < all.size; i++) {
-      const entry = all.at(i);
+    return low;
+  }
+
+  *#allFrom(index: number): Generator<KeptEntry<Body>> {
+    for (let i = index; i < this.#all.size; i++) {
+      const entry = this.#all.at(i);
       if (entry !== undefined && !entry.isGone) yield entry;
     }
   }
+
+  /** Who reads on from one of the method follows the list; else the next one is looked for among all. */
+  *#ofMethodAfter(trail: Trail<KeptEntry<Body>> | undefined, after: number): Generator<KeptEntry<Body>> {
+    const { oldest, newest } = trail ?? {};
+    if (oldest === undefined || newest === undefined || newest.entry.seq <= after) return;
+    const { method } = oldest.entry;
+    let place: Place<KeptEntry<Body>> | undefined = oldest;
+    if (oldest.entry.seq <= after) {
+      const index = this.#indexAfter(after);
+      const before = this.#all.at(index - 1);
+      place = before?.method === method ? before.ofMethod?.newer : undefined;
+      if (place === undefined) {
+        for (const entry of this.#allFrom(index)) {
+          place = entry.method === method ? entry.ofMethod : undefined;
+          if (place !== undefined) break;
+          yield entry;
+        }
+      }
+    }
+    for (; place !== undefined; place = place.newer) yield place.entry;
+  }
 }
 
-/** From the end: what is asked for are the last ones, mostly. */
-function* ofTaskAfter<Body>(trail: Trail<Body> | undefined, after: number): Generator<KeptEntry<Body>> {
-  let entry = trail?.newest;
-  if (entry === undefined || entry.seq <= after) return;
-  while (entry.older !== undefined && entry.older.seq > after) entry = entry.older;
-  for (let next: KeptEntry<Body> | undefined = entry; next !== undefined; next = next.newer) yield next;
+/** From the end, unless it is from the beginning: what is asked for are the last ones, mostly. */
+function* ofTaskAfter<Body>(
+  trail: Trail<KeptEntry<Body>> | undefined,
+  after: number,
+  left: Allowance,
+): Generator<KeptEntry<Body>> {
+  const { oldest, newest } = trail ?? {};
+  if (oldest === undefined || newest === undefined || newest.entry.seq <= after) return;
+  let place = newest;
+  if (oldest.entry.seq > after) place = oldest;
+  for (; place.older !== undefined && place.older.entry.seq > after; place = place.older) left.entries--;
+  for (let next: typeof newest | undefined = place; next !== undefined; next = next.newer) yield next.entry;
 }
 
-function trailOf<Body>(trails: Map<string, Trail<Body>>, name: string): Trail<Body> {
+/** @param lost the highest number that one of an unknown name may have had */
+function trailOf<Kept>(trails: Map<string, Trail<Kept>>, name: string, lost: number): Trail<Kept> {
   let trail = trails.get(name);
   if (trail === undefined) {
-    trail = { count: 0, last: 0, lost: 0, oldest: undefined, newest: undefined };
+    trail = new Trail(lost);
     trails.set(name, trail);
   }
   return trail;
 }
 
-function lose<Body>(trails: Map<string, Trail<Body>>, name: string, trail: Trail<Body>, seq: number): void {
-  trail.lost = Math.max(trail.lost, seq);
-  if (--trail.count === 0) trails.delete(name);
+function lose<Kept>(
+  trails: Map<string, Trail<Kept>>,
+  name: string,
+  place: Place<Kept> | undefined,
+  seq: number,
+): void {
+  const trail = trails.get(name);
+  if (trail === undefined || place === undefined) return;
+  trail.drop(place, seq);
+  if (trail.count === 0) trails.delete(name);
 }
