@@ -398,7 +398,7 @@ describe("making a task anew", () => {
     expect(again.filter(({ message }) => message.method === "add")).toHaveLength(1);
     const { message } = again.find((sent) => sent.message.method === "add") as { message: { id?: string } };
     broker.from("c", stop("c-1"));
-    expect(sends(broker.from("c", reload("c-1")))).toEqual([stopPush(message.id ?? "")]);
+    expect(sends(broker.from("c", reload("c-1")))).toEqual([]);
     expect(sends(broker.from("n", ended(message.id ?? "", "cooperative")))).toMatchObject([
       told("cooperative"),
       { message: { id: "re", error: { code: -32040 } } },
@@ -422,7 +422,7 @@ describe("making a task anew", () => {
   it("waits for the end of a run that takes too long meanwhile, and would not be run again", () => {
     const broker = cluster({}, 5);
     broker.from("c", submit("1", { timeout_ms: 100 }));
-    broker.from("c", reload("c-1", { params: [5] }));
+    broker.from("c", reload("c-1", { params: [5], grace_ms: 60_000 }));
     expect(sends(broker.after(100))).toEqual([stopPush("c-1#1")]);
     const effects = sends(broker.from("n", ended("c-1#1", "cooperative")));
     expect(effects).toMatchObject([{ message: { id: "c-1#2", params: [5] } }, { message: { id: "re" } }]);

@@ -6,7 +6,7 @@ import type { Answer } from "./state/node-state.ts";
 interface LocalTask {
   readonly name: string;
   readonly method: string;
-  readonly params: Params;
+  params: Params;
   /** The attempt that runs now. */
   run: Run | undefined;
   /** It has ended as it should, or was stopped. */
@@ -65,6 +65,8 @@ export class LocalTasks {
     const task = this.#of(run);
     if (task === undefined) return;
     task.run = run;
+    // It may have been made anew with others.
+    task.params = run.request.params ?? [];
     // What was stopped may be made anew.
     task.isDone = false;
     task.isToGoOn = false;

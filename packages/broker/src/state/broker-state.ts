@@ -303,6 +303,9 @@ export class BrokerState {
         case "task":
           this.#parts.life.onDue(due.task);
           break;
+        case "stopping":
+          this.#parts.stops.onUnstoppable(due.task);
+          break;
         case "waited":
           this.#parts.waiters.giveUp(due.waiter);
           break;

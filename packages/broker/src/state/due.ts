@@ -8,6 +8,8 @@ import type { Waiter } from "./tasks/waiters.ts";
 export type Due =
   /** Something is to be done about a task; what that is, its status tells. */
   | { readonly type: "task"; readonly task: Task }
+  /** The node of a run that is to end has not said what became of it. */
+  | { readonly type: "stopping"; readonly task: Task }
   /** A waiter's own time is over. */
   | { readonly type: "waited"; readonly waiter: Waiter }
   /** A rate lets more of a method, or of one of its groups, begin. */

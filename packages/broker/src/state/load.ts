@@ -56,6 +56,21 @@ export class Load {
     );
   }
 
+  /** Why a task that is there can't become larger by so many bytes, if so. */
+  refusalToGrow(
+    client: ClientSession | undefined,
+    level: Durability | undefined,
+    bytes: number,
+  ): Refusal | undefined {
+    const { maxTaskBytes, maxStoredBytes, maxClientBytes } = this.#bounds;
+    if (bytes <= 0) return undefined;
+    const mostBytes = level === "disk" ? maxStoredBytes : maxTaskBytes;
+    return (
+      overBytes(this.#of(level), 1, bytes, mostBytes) ??
+      (client && overBytes(client.load, 1, bytes, maxClientBytes, " of this client"))
+    );
+  }
+
   add(client: ClientSession | undefined, level: Durability | undefined, bytes: number, tasks = 1): void {
     charge(this.#of(level), tasks, bytes);
     if (client !== undefined) charge(client.load, tasks, bytes);
@@ -77,15 +92,18 @@ function charge(tally: Tally, tasks: number, bytes: number): void {
   tally.bytes = Math.max(0, tally.bytes + bytes);
 }
 
-function over(
+function over(tally: Tally, more: number, most: number, mostBytes: number, whose = ""): Refusal | undefined {
+  if (tally.tasks >= most) return busy(`tasks${whose}`, most);
+  return overBytes(tally, 0, more, mostBytes, whose);
+}
+
+/** One that is larger than the bound by itself is taken when no others are there: else it could never be. */
+function overBytes(
   { tasks, bytes }: Tally,
+  own: number,
   more: number,
-  most: number,
   mostBytes: number,
   whose = "",
 ): Refusal | undefined {
-  if (tasks >= most) return busy(`tasks${whose}`, most);
-  // One that is larger than the bound by itself is taken when nothing else is there: else it could never be.
-  if (tasks > 0 && bytes + more > mostBytes) return busy(`bytes of tasks${whose}`, mostBytes);
-  return undefined;
+  return tasks > own && bytes + more > mostBytes ? busy(`bytes of tasks${whose}`, mostBytes) : undefined;
 }

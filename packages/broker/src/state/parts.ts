@@ -113,15 +113,20 @@ export function assemble(config: BrokerConfig): BrokerParts {
     retention: config,
     handlers: {
       onLeft: (task) => admission.leave(task, true),
-      onSharedEnd: (run, status, outcome, bytes) => {
-        for (const task of shared.end(run)) runs.end(task, status, outcome, bytes);
+      onSharedEnd: (run, status, outcome, bytes, isFinal) => {
+        for (const task of shared.end(run)) {
+          if (isFinal) settlement.settle(task, status, outcome, bytes);
+          else runs.end(task, status, outcome, bytes);
+        }
       },
+      onStopOver: (stopping, how) => stops.close(stopping, how),
+      onLocalEnd: (task, pin) => locals.end(task, pin),
       onSettled: (task) => schedules.onSettled(task),
     },
   });
   const life: TaskLife = new TaskLife({ ...more, settlement, runs: () => runs, locals: () => locals });
   const locals: Locals = new Locals({ ...more, settlement, life });
-  const stops: Stops = new Stops({ turn, settlement, life, runs: () => runs });
+  const stops: Stops = new Stops({ turn, deadlines, waiters, settlement, life, runs: () => runs });
   const ended = { settlement, life, stops, streams, locals: () => locals, bounds: config };
   const runs: Runs = new Runs({ ...more, ...ended });
   const batches = new Batches({ ...more, life });

@@ -171,7 +171,7 @@ export class NodeCommands {
 
   #runLocal({ session, bytes }: Command, read: ParamReader): Outcome {
     if (session?.kind !== "node") throw new Refusal(ErrorCode.NotAllowed, "Expected a node with a session");
-    const id = `${localPrefix}${session.id}-${checkId(read.string("name"), ErrorCode.InvalidTaskId, "a name")}`;
+    const id = `${localPrefix}${session.id}-${readName(read)}`;
     const attempt = read.has("attempt") ? read.count("attempt") : undefined;
     const { method, params } = { method: read.string("method"), params: read.taskParams("params") };
     this.#parts.locals.run(session, { id, method, params, bytes, attempt });
@@ -210,6 +210,13 @@ export class NodeCommands {
     }
     return task;
   }
+}
+
+/** What follows the last dash of an id: with one of its own, two tasks could have one id. */
+function readName(read: ParamReader): string {
+  const name = checkId(read.string("name"), ErrorCode.InvalidTaskId, "a name");
+  if (!name.includes("-")) return name;
+  throw new Refusal(ErrorCode.InvalidTaskId, `Expected a name without "-", got ${describe(name)}`);
 }
 
 /** The original's nodes report errors in any form. */

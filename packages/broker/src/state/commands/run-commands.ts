@@ -14,8 +14,9 @@ import type { Sessions } from "../peers/sessions.ts";
 import type { Backlog } from "../storage/backlog.ts";
 import type { Storages } from "../storage/storages.ts";
 import { bytesOf, type Durability, type StoredTask } from "../storage/stored-task.ts";
+import type { Locals } from "../tasks/locals.ts";
 import type { Revival } from "../tasks/revival.ts";
-import type { StopOutcome, Stops } from "../tasks/stops.ts";
+import type { Asker, StopOutcome, Stops } from "../tasks/stops.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import type { Task } from "../tasks/task.ts";
 import type { TaskLife } from "../tasks/task-life.ts";
@@ -23,7 +24,7 @@ import { viewOfHeld } from "../tasks/task-record.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
 import type { Turn } from "../turn.ts";
 import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
-import { reply, TaskViews } from "./task-views.ts";
+import { type Owed, reply, TaskViews } from "./task-views.ts";
 
 export interface RunCommandParts {
   readonly turn: Turn;
@@ -31,6 +32,7 @@ export interface RunCommandParts {
   readonly life: TaskLife;
   readonly stops: Stops;
   readonly revival: Revival;
+  readonly locals: Locals;
   readonly storages: Storages;
   readonly scheduler: Scheduler;
   readonly sessions: Sessions;
@@ -77,9 +79,7 @@ export class RunCommands {
           this.#whenStored(command, task, () => ({ result: task.status }));
           return;
         }
-        stops.stop(task, graceMs, (how) => {
-          this.#whenStored(command, task, () => ({ result: { how, status: task.status } }));
-        });
+        stops.stop(task, graceMs, this.#asker(command, task, toldStop));
       },
       settled: ({ status }) => {
         reply(command, () => ({ result: isConfirmed ? { how: "finished-first", status } : status }));
@@ -95,7 +95,10 @@ export class RunCommands {
       throw new Refusal(ErrorCode.Conflict, message);
     };
     this.#treat(command, read.string("task_id"), {
-      held: (task) => this.#whenStored(command, task, () => refuse(task.status)),
+      held: (task) => {
+        if (isStoppedLocal(task)) this.#startLocal(command, task, task.params, task.bytes);
+        else this.#whenStored(command, task, () => refuse(task.status));
+      },
       settled: (task, level) => {
         if (task.status === TaskStatus.Stopped) this.#revive(command, task, level, undefined);
         else reply(command, () => refuse(task.status));
@@ -118,36 +121,74 @@ export class RunCommands {
           });
           return;
         }
+        if (isStoppedLocal(task)) {
+          const bytes = params === undefined ? task.bytes : bytesOf(params);
+          this.#startLocal(command, task, given ?? task.params, bytes);
+          return;
+        }
+        if (params !== undefined) this.#checkRoom(task, bytesOf(params));
         const resume = (): void => this.#resume(task, given, params);
-        this.#parts.stops.reload(task, graceMs, resume, params !== undefined, (how) => {
-          this.#whenStored(command, task, () => toldReload(task, how));
-        });
+        const asker = this.#asker(command, task, toldReload);
+        this.#parts.stops.reload(task, graceMs, resume, params !== undefined, asker);
       },
       settled: (task, level) => this.#revive(command, task, level, params),
     });
     return undefined;
   }
 
+  /** It waits for long, maybe: without what came with its request. */
+  #asker(
+    { addressee, requestId, session }: Command,
+    task: Task,
+    told: (task: Task, how: StopOutcome) => Outcome,
+  ): Asker {
+    const owed = { addressee, requestId };
+    const tell = (how: StopOutcome): void => this.#whenStored(owed, task, () => told(task, how));
+    return { addressee, isStranger: session === undefined, tell };
+  }
+
+  /** @throws Refusal when there is no room for a task of this size in place of what it is */
+  #checkRoom({ caller, ownerId, level, bytes }: Task, next: number): void {
+    const { load, sessions } = this.#parts;
+    const refusal = load.refusalToGrow(caller ?? sessions.clients.get(ownerId), level, next - bytes);
+    if (refusal !== undefined) throw refusal;
+  }
+
   /** A task goes on from the start, with these params. */
   #resume(task: Task, given: Task["params"], params: string | undefined): void {
     const { backlog, life, load, scheduler, sessions, storages, turn } = this.#parts;
     scheduler.unassign(task);
-    if (params !== undefined && task.level !== undefined) {
+    if (params !== undefined) {
       const owner = sessions.clients.get(task.ownerId);
       const bytes = bytesOf(params);
       load.remove(owner, task.level, task.bytes);
       load.add(owner, task.level, bytes);
-      backlog.release(task.bytes);
-      backlog.hold(bytes);
+      if (task.level !== undefined) {
+        backlog.release(task.bytes);
+        backlog.hold(bytes);
+        storages.for(task.level).change({ type: "set-params", id: task.id, params });
+      }
       task.params = given;
       task.bytes = bytes;
-      storages.for(task.level).change({ type: "set-params", id: task.id, params });
     }
     task.failures = 0;
     task.losses = 0;
     task.reruns = 0;
+    if (task.attempt > 0) {
+      // It begins anew: how long somebody waited for its first run counts no more.
+      task.hasBegun = true;
+      task.endsAt = undefined;
+    }
     // What waits for its time goes on waiting.
     life.reschedule(task, task.hasBegun || task.attempt > 0 ? turn.now : task.dueAt);
+  }
+
+  /** What a node ran for itself begins again on that node. */
+  #startLocal(command: Command, task: Task, params: Task["params"], bytes: number): void {
+    reply(command, () => {
+      if (task.pin !== undefined) this.#parts.locals.start(task, task.pin, params, bytes);
+      return { result: true };
+    });
   }
 
   #revive(command: Command, task: StoredTask, level: Durability, params: string | undefined): void {
@@ -229,7 +270,7 @@ export class RunCommands {
     });
   }
 
-  #whenStored(command: Command, { level }: Task, answer: () => Outcome): void {
+  #whenStored(command: Owed, { level }: Task, answer: () => Outcome): void {
     if (level === undefined) reply(command, answer);
     else {
       this.#parts.storages.for(level).whenStored((failure) => {
@@ -247,12 +288,20 @@ function readGrace(read: ParamReader): number {
   throw new Refusal(ErrorCode.InvalidParams, `${expected}, got ${describe(graceMs)}`);
 }
 
+function isStoppedLocal({ pin, settled, status }: Task): boolean {
+  return pin !== undefined && settled !== undefined && status === TaskStatus.Stopped;
+}
+
 function failed(error: ReturnType<typeof errorObject>): Outcome {
   return { error };
 }
 
+function toldStop({ status }: Task, how: StopOutcome): Outcome {
+  return { result: { how, status } };
+}
+
 function toldReload(task: Task, how: StopOutcome): Outcome {
-  if (how === "unstoppable") {
+  if (how === "unstoppable" && task.settled === undefined) {
     const message = `The run of ${task.id} ignores that it is to end: the task is made anew when it has ended`;
     return { error: errorObject(ErrorCode.NotAllowed, message) };
   }

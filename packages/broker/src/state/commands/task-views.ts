@@ -13,6 +13,9 @@ export interface TaskViewParts {
   readonly storages: Storages;
 }
 
+/** Who is owed the response to which request. */
+export type Owed = Pick<Command, "addressee" | "requestId">;
+
 type Answer = (view: TaskView) => Outcome | undefined;
 
 export class TaskViews {
@@ -92,7 +95,7 @@ export class TaskViews {
 }
 
 /** Delivers the response of a command whose answer comes later. */
-export function reply({ addressee, requestId }: Command, answer: () => Outcome | undefined): void {
+export function reply({ addressee, requestId }: Owed, answer: () => Outcome | undefined): void {
   let outcome: Outcome | undefined;
   try {
     outcome = answer();

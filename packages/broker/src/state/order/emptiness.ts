@@ -22,7 +22,7 @@ export class Emptiness {
   isEmpty(node: NodeSession): boolean {
     if (this.#parts.backlog.hasDue) return false;
     // What it runs for itself never ends.
-    if (node.tasks.size > 0 && node.tasks.toArray().some(({ pin }) => pin === undefined)) return false;
+    if (node.tasks.size > node.ownTasks) return false;
     for (const { length } of node.methods) if (length > 0) return false;
     for (const { lanes } of node.methods) {
       for (const lane of lanes.values()) if (lane.hasQueued) return false;

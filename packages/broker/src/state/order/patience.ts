@@ -36,7 +36,7 @@ export class Patience {
     return undefined;
   }
 
-  /** Whether a task has waited too long for its first run. */
+  /** Whether a task has waited too long for its next run. */
   hasExpired(task: Task): boolean {
     return expiryOf(task) <= this.#turn.now;
   }
@@ -80,8 +80,9 @@ export class Patience {
   }
 }
 
-/** When a task has waited too long for its first run. */
-function expiryOf({ expiresAt, hasBegun, shared }: Task): number {
-  const isBegun = hasBegun || (shared !== undefined && (shared.node !== undefined || shared.hasBegun));
-  return expiresAt !== undefined && !isBegun ? expiresAt : Number.POSITIVE_INFINITY;
+/** When a task has waited too long: for its first run, or for another one that would end in time. */
+function expiryOf({ endsAt, expiresAt, hasBegun, shared }: Task): number {
+  const isRunning = shared !== undefined && (shared.node !== undefined || shared.hasBegun);
+  const at = hasBegun ? endsAt : expiresAt;
+  return at !== undefined && !isRunning ? at : Number.POSITIVE_INFINITY;
 }

@@ -19,11 +19,10 @@ export function priorityOf({ priority }: WireOptions, description: MethodDescrip
 }
 
 /** How long its next run may take: what is set for runs, and no longer than somebody waits for the task. */
-export function runTimeoutOf({ options, method, createdAt }: Task, now: number): number | undefined {
+export function runTimeoutOf({ options, method, endsAt }: Task, now: number): number | undefined {
   const timeoutMs = options.timeoutMs ?? method.description?.timeoutMs;
-  const { deadlineMs } = options;
-  if (deadlineMs === undefined) return timeoutMs;
-  const left = Math.max(1, Math.floor(createdAt + deadlineMs - now));
+  if (endsAt === undefined) return timeoutMs;
+  const left = Math.max(1, Math.floor(endsAt - now));
   return timeoutMs === undefined ? left : Math.min(timeoutMs, left);
 }
 

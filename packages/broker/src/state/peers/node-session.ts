@@ -22,6 +22,8 @@ export class NodeSession implements Addressee {
   descriptions: readonly MethodDescription[] = [];
   readonly methods: Set<MethodQueue> = new Set();
   readonly tasks: IndexedSet<"nodeIndex", Task> = new IndexedSet("nodeIndex");
+  /** How many of them it runs for itself. */
+  ownTasks = 0;
   readonly #turn: Turn;
 
   constructor(id: string, token: string | undefined, peer: string | undefined, turn: Turn, slots = 0) {
@@ -59,11 +61,13 @@ export class NodeSession implements Addressee {
 
   hold(task: Task): void {
     this.tasks.add(task);
+    if (task.pin !== undefined) this.ownTasks++;
     this.roomOf(task.method.name).held++;
   }
 
   release(task: Task): void {
     this.tasks.delete(task);
+    if (task.pin !== undefined) this.ownTasks--;
     this.roomOf(task.method.name).held--;
   }
 

@@ -82,8 +82,11 @@ export class Streams {
     return stream !== undefined && seq + items.length <= taken + stream.items;
   }
 
-  #note(task: Task, key: InputKey | undefined, { taken }: StreamGrant): void {
-    const all = this.#of(task).taken;
+  #note(task: Task, key: InputKey | undefined, { taken, closed }: StreamGrant): void {
+    const progress = this.#of(task);
+    // What was closed for one attempt stays closed: another one would wait for its items for ever.
+    if (closed === true) progress.hasBegun = true;
+    const all = progress.taken;
     if (taken > (all.get(key) ?? 0)) all.set(key, taken);
   }
 

@@ -93,6 +93,8 @@ export class Revival {
     const { load, sessions, storages } = this.#parts;
     const owner = sessions.clients.get(task.ownerId);
     const bytes = bytesOf(params);
+    const refusal = load.refusalToGrow(owner, level, bytes - others.bytes);
+    if (refusal !== undefined) throw refusal;
     load.remove(owner, level, others.bytes);
     load.add(owner, level, bytes);
     others.bytes = bytes;

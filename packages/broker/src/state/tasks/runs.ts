@@ -72,7 +72,7 @@ export class Runs {
     if (task.stopping !== undefined && this.#parts.stops.end(task, status, outcome, bytes)) return;
     if (task.node !== undefined && howOf(outcome) !== undefined) {
       // An earlier broker wanted it to end; what for is asked for again, or was to run it once more.
-      this.putBack(task);
+      this.#endUnasked(task);
       return;
     }
     // Those who take part in a shared run decide for themselves.
@@ -83,7 +83,7 @@ export class Runs {
       if (task.pin !== undefined && turn.now - task.assignedAt >= soundMs) task.failures = 0;
       task.failures++;
       const backoff = task.options.backoff ?? task.method.description?.backoff;
-      this.#runAgain(task, retryDelay(task.failures, backoff, this.#parts.bounds.random()));
+      this.#runAgain(task, retryDelay(task.failures, backoff, this.#parts.bounds.random()), outcome);
     } else this.#parts.settlement.settle(task, status, outcome, bytes);
   }
 
@@ -94,14 +94,7 @@ export class Runs {
       this.#holdStream(task);
       return;
     }
-    task.losses++;
-    if (task.losses <= this.#parts.bounds.redeliveries) {
-      this.putBack(task);
-      if (task.level !== undefined) this.#parts.storages.for(task.level).change(rescheduled(task, true));
-      return;
-    }
-    const error = errorObject(ErrorCode.NodeLost, `Its node was lost ${task.losses} times`);
-    this.#parts.settlement.settle(task, TaskStatus.Failed, { error }, error.message.length);
+    this.#countLoss(task);
   }
 
   /** A node that may have begun the task has it no more: it goes on with its next attempt. */
@@ -121,6 +114,24 @@ export class Runs {
   /** A node has not begun the task, and gives it back. */
   handBack(task: Task): void {
     if (!this.#parts.stops.lose(task, "never-started") && !this.#isLost(task)) this.#waitAgain(task);
+  }
+
+  #endUnasked(task: Task): void {
+    if (this.#isLost(task)) return;
+    if (this.#parts.streams.hasBegun(task)) this.#loseStream(task);
+    else this.#countLoss(task);
+  }
+
+  /** It goes on with its next attempt, as often as it may. */
+  #countLoss(task: Task): void {
+    task.losses++;
+    if (task.losses <= this.#parts.bounds.redeliveries) {
+      this.putBack(task);
+      if (task.level !== undefined) this.#parts.storages.for(task.level).change(rescheduled(task, true));
+      return;
+    }
+    const error = errorObject(ErrorCode.NodeLost, `Its node was lost ${task.losses} times`);
+    this.#parts.settlement.settle(task, TaskStatus.Failed, { error }, error.message.length);
   }
 
   /** What a node runs for itself nobody else can. */
@@ -171,7 +182,7 @@ export class Runs {
     const { failures, members, method, options, pin } = task;
     if (pin !== undefined) return true;
     if (members !== undefined) return [...members].some((member) => this.#mayFailAgain(member));
-    if (this.#parts.streams.hasBegun(task)) return false;
+    if (this.#parts.streams.hasBegun(task) || hasEnded(task, this.#parts.turn.now)) return false;
     return failures < (options.retries ?? method.description?.retries ?? 0);
   }
 
@@ -197,7 +208,7 @@ export class Runs {
     const most = options.maxRetries ?? method.description?.maxRetries ?? defaultMaxRetries;
     if (task.reruns < most && !this.#parts.streams.hasBegun(task)) {
       task.reruns++;
-      this.#runAgain(task, rerunDelay(asked.data));
+      this.#runAgain(task, rerunDelay(asked.data), { error: asked });
       return;
     }
     const why = task.reruns < most ? "after items of its streams had gone by" : `more than ${most} times`;
@@ -206,12 +217,29 @@ export class Runs {
     this.#parts.settlement.settle(task, TaskStatus.Failed, { error }, message.length);
   }
 
-  #runAgain(task: Task, delayMs: number): void {
-    const { life, scheduler, turn } = this.#parts;
+  /** @param outcome that of its last run */
+  #runAgain(task: Task, delayMs: number, outcome: Outcome): void {
+    const { life, scheduler, settlement, turn } = this.#parts;
+    if (hasEnded(task, turn.now + delayMs)) {
+      settlement.settle(task, TaskStatus.Expired, { error: noTimeLeft(outcome) }, 0);
+      return;
+    }
     scheduler.unassign(task);
     task.hasBegun = true;
     life.reschedule(task, turn.now + delayMs);
   }
+}
+
+/** Whether nobody waits for the task any more. */
+function hasEnded({ endsAt }: Task, now: number): boolean {
+  return endsAt !== undefined && endsAt <= now;
+}
+
+/** Another run would begin after the task's deadline. */
+function noTimeLeft(last: Outcome): ErrorObject {
+  const message = "The task has no time left to be run again";
+  if (!("error" in last)) return errorObject(ErrorCode.TaskExpired, message);
+  return errorObject(ErrorCode.TaskExpired, `${message}, after its last run ended: ${last.error.message}`);
 }
 
 /** What a node runs for itself is run again whatever it failed with. */

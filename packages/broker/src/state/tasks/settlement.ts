@@ -11,6 +11,8 @@ import type { Backlog } from "../storage/backlog.ts";
 import type { Storages } from "../storage/storages.ts";
 import type { StoreChange } from "../storage/stored-task.ts";
 import type { Turn } from "../turn.ts";
+import type { Pin } from "./locals.ts";
+import type { StopOutcome, Stopping } from "./stops.ts";
 import type { Task } from "./task.ts";
 import type { TaskTable } from "./task-table.ts";
 import { type SettledView, settledMessage, type Waiters } from "./waiters.ts";
@@ -44,8 +46,12 @@ export interface SettlementParts {
 export interface SettlementHandlers {
   /** What waited for this task can go on. */
   onLeft(task: Task): void;
-  /** A shared run has ended: so it has for those who took part. */
-  onSharedEnd(run: Task, status: TaskStatus, outcome: Outcome, bytes: number): void;
+  /** A shared run has ended: so it has for those who took part. `isFinal`: none of them is to be run again. */
+  onSharedEnd(run: Task, status: TaskStatus, outcome: Outcome, bytes: number, isFinal: boolean): void;
+  /** Nobody waits for the end of the run any more that was to be stopped. */
+  onStopOver(stopping: Stopping, how: StopOutcome): void;
+  /** What a node ran for itself has its outcome. @returns whether its record is kept */
+  onLocalEnd(task: Task, pin: Pin): boolean;
   /** A stored task has its outcome. */
   onSettled(task: Task): void;
 }
@@ -57,8 +63,11 @@ export class Settlement {
     this.#parts = parts;
   }
 
-  /** Records the one outcome that a task has, and tells everybody who asked for it, once that is stored. */
-  settle(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
+  /**
+   * Records the one outcome that a task has, and tells everybody who asked for it, once that is stored.
+   * @param isFinal of a shared run: whether those who take part in it may not be run again either
+   */
+  settle(task: Task, status: TaskStatus, outcome: Outcome, bytes: number, isFinal = false): void {
     if (task.settled !== undefined) return;
     const { handlers, patience, scheduler, turn } = this.#parts;
     scheduler.drop(task);
@@ -70,9 +79,11 @@ export class Settlement {
     handlers.onLeft(task);
     const { stopping } = task;
     task.stopping = undefined;
-    this.#end(task, status, outcome, bytes);
+    this.#end(task, status, outcome, bytes, isFinal);
     // What these tell has to wait until the outcome is stored.
-    for (const tell of stopping?.told ?? []) tell("finished-first");
+    if (stopping === undefined) return;
+    // Who stopped it without waiting did not end its run: that may go on.
+    handlers.onStopOver(stopping, status === TaskStatus.Stopped ? "unstoppable" : "finished-first");
   }
 
   /** Tells the owner of an outcome, if it is there. */
@@ -101,11 +112,11 @@ export class Settlement {
     for (const task of client.expireAnswers(time, maxReplay, maxReplayBytes)) tasks.remove(task);
   }
 
-  #end(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): void {
+  #end(task: Task, status: TaskStatus, outcome: Outcome, bytes: number, isFinal: boolean): void {
     const { backlog, handlers, load, methods, scheduler, sessions, statuses, storages, tasks } = this.#parts;
     if (task.members !== undefined) {
       tasks.remove(task);
-      handlers.onSharedEnd(task, status, outcome, bytes);
+      handlers.onSharedEnd(task, status, outcome, bytes, isFinal);
       methods.releaseLane(task.lane);
       scheduler.release(task.method);
       return;
@@ -113,11 +124,12 @@ export class Settlement {
     const client = task.caller ?? sessions.clients.get(task.ownerId);
     load.remove(client, task.level, task.bytes);
     if (task.level === undefined) {
-      task.params = undefined;
+      const isKept = task.pin !== undefined && handlers.onLocalEnd(task, task.pin);
+      if (!isKept) task.params = undefined;
       task.caller?.calls.delete(task);
       statuses.tellOutcome(task, outcome);
       this.answer(task);
-      if (task.caller === undefined || task.caller.isGone) tasks.remove(task);
+      if (!isKept && (task.caller === undefined || task.caller.isGone)) tasks.remove(task);
       methods.releaseLane(task.lane);
       scheduler.release(task.method);
       return;

@@ -1,5 +1,7 @@
 // Runs that are to end before their tasks go on: how they end is waited for, so that no two runs of a task overlap.
 import {
+  type Deadline,
+  type Deadlines,
   ErrorCode,
   type ErrorObject,
   errorObject,
@@ -9,11 +11,14 @@ import {
   Push,
   TaskStatus,
 } from "zerotask-core";
+import type { Due } from "../due.ts";
+import type { Addressee } from "../peers/addressee.ts";
 import { LOCAL_PEER, type Turn } from "../turn.ts";
 import type { Runs } from "./runs.ts";
 import type { Settlement } from "./settlement.ts";
 import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
+import type { Place, Waiters } from "./waiters.ts";
 
 /** How a task was stopped that somebody wanted to be stopped. */
 export type StopOutcome = "never-started" | "finished-first" | "cooperative" | "killed" | "unstoppable";
@@ -27,18 +32,29 @@ export type StopReason =
   /** It is run anew; `resume` does that. */
   | { readonly type: "reload"; readonly resume: () => void; readonly hasParams: boolean };
 
-export type ToldStop = (how: StopOutcome) => void;
+/** Who wants a run to end, and is told how it went. */
+export interface Asker {
+  readonly addressee: Addressee;
+  readonly isStranger: boolean;
+  readonly tell: (how: StopOutcome) => void;
+}
 
 /** A run that a node was told to end. */
 export interface Stopping {
-  readonly reason: StopReason;
-  readonly graceMs: number;
-  /** Who waits to hear how it ends. */
-  readonly told: ToldStop[];
+  reason: StopReason;
+  graceMs: number;
+  /** Who waits to hear how it ends, each with its place among all who wait. */
+  readonly askers: Map<Asker, Place>;
+  /** When its node must have said how it went. */
+  deadline: Deadline<Due> | undefined;
+  /** It is known to go on. */
+  isUnstoppable: boolean;
 }
 
 export interface StopParts {
   readonly turn: Turn;
+  readonly deadlines: Deadlines<Due>;
+  readonly waiters: Waiters;
   readonly settlement: Settlement;
   readonly life: TaskLife;
   /** Made after this. */
@@ -47,6 +63,9 @@ export interface StopParts {
 
 /** How much time the run of a task has to end that took too long and is run again. */
 const overrunGraceMs = 5_000;
+
+/** How much longer than a run has time to end its node is waited for. */
+const nodeGraceMs = 5_000;
 
 /** What a node answers for an attempt that it was told to end: how that went. */
 export function howOf(outcome: Outcome): StopOutcome | undefined {
@@ -62,38 +81,44 @@ export class Stops {
     this.#parts = parts;
   }
 
-  /** Ends a task: at once where it does not run, and else when its run has ended. */
-  stop(task: Task, graceMs: number, then: ToldStop): void {
+  /**
+   * Ends a task: at once where it does not run by itself, and else when its run has ended.
+   * @throws Refusal when too many requests wait already
+   */
+  stop(task: Task, graceMs: number, asker: Asker): void {
     const run = ownRunOf(task);
-    if (isSettled(task.status)) then("finished-first");
-    else if (run !== undefined) this.#begin(run, { type: "stop" }, graceMs, then);
+    if (isSettled(task.status)) asker.tell("finished-first");
+    else if (run !== undefined) this.#begin(run, { type: "stop" }, graceMs, asker);
     else {
+      // What is RUNNING without a node is a stream whose node was lost.
+      const how = task.status === TaskStatus.Running ? "killed" : "never-started";
       this.#parts.life.stop(task);
-      then("never-started");
+      asker.tell(how);
     }
   }
 
   /**
    * Ends the run of a task, which then goes on by `resume`; at once where it does not run.
    * @param hasParams whether `resume` gives it other params
+   * @throws Refusal when too many requests wait already
    */
-  reload(task: Task, graceMs: number, resume: () => void, hasParams: boolean, then: ToldStop): void {
+  reload(task: Task, graceMs: number, resume: () => void, hasParams: boolean, asker: Asker): void {
     const run = ownRunOf(task);
-    if (run !== undefined) this.#begin(run, { type: "reload", resume, hasParams }, graceMs, then);
+    if (run !== undefined) this.#begin(run, { type: "reload", resume, hasParams }, graceMs, asker);
     else {
       resume();
-      then("never-started");
+      asker.tell("never-started");
     }
   }
 
   /** Ends a run that took too long, before the task is run again. */
   overrun(task: Task, error: ErrorObject): void {
-    this.#begin(task, { type: "overrun", error }, overrunGraceMs, () => undefined);
+    this.#begin(task, { type: "overrun", error }, overrunGraceMs, undefined);
   }
 
   /** The node has the task on another connection now: what it was told may have got lost on the old one. */
   remind(task: Task): void {
-    if (task.stopping !== undefined) this.#tell(task, task.stopping.graceMs);
+    if (task.stopping !== undefined) this.#tell(task, task.stopping);
   }
 
   /** The run has ended, with this outcome. @returns whether that was waited for here */
@@ -106,7 +131,7 @@ export class Stops {
     else if (wantsAnotherRun(outcome)) this.#goOn(task, stopping, "cooperative");
     else if (stopping.reason.type === "stop" || status === TaskStatus.Finished) {
       // It ended by itself before it heard of this.
-      this.#parts.settlement.settle(task, status, outcome, bytes);
+      this.#parts.settlement.settle(task, status, outcome, bytes, true);
     } else this.#goOn(task, stopping, "cooperative");
     return true;
   }
@@ -119,66 +144,102 @@ export class Stops {
     return true;
   }
 
-  /** The node can't end this run. */
+  /** The node can't end this run, or has not said what became of it. */
   onUnstoppable(task: Task): void {
     const { stopping } = task;
     if (stopping === undefined) return;
-    for (const tell of stopping.told.splice(0)) tell("unstoppable");
+    stopping.isUnstoppable = true;
+    this.close(stopping, "unstoppable");
     if (stopping.reason.type !== "overrun") return;
     // It may go on for ever, and is not run a second time beside that.
     const { code, message } = stopping.reason.error;
     const error = errorObject(code, `${message}, and can't be stopped: it is not run again`);
-    this.#parts.settlement.settle(task, TaskStatus.Expired, { error }, 0);
+    this.#parts.settlement.settle(task, TaskStatus.Expired, { error }, 0, true);
   }
 
-  #begin(task: Task, reason: StopReason, graceMs: number, then: ToldStop): void {
-    const before = task.stopping;
-    const isKept = before !== undefined && comesBefore(before.reason, reason);
-    const told = before?.told ?? [];
-    told.push(then);
-    task.stopping = {
-      reason: isKept ? before.reason : reason,
-      graceMs: Math.min(graceMs, before?.graceMs ?? graceMs),
-      told,
-    };
-    this.#tell(task, task.stopping.graceMs);
-  }
-
-  #tell(task: Task, grace_ms: number): void {
-    const { node, attemptId } = task;
-    // Handlers in the broker's own process, and on nodes that ask for their tasks, can't be told.
-    if (node?.peer === undefined || node.peer === LOCAL_PEER) this.onUnstoppable(task);
-    else {
-      // A node has to know which of its own tasks go on, also where this broker will not be there to tell.
-      const again = task.pin !== undefined && task.stopping?.reason.type !== "stop";
-      const stop = { id: attemptId, grace_ms, ...(again && { again }) };
-      this.#parts.turn.send(node.peer, notification(Push.TaskStop, stop));
+  /** Tells all who wait for it. */
+  close(stopping: Stopping, how: StopOutcome): void {
+    this.#disarm(stopping);
+    const askers = [...stopping.askers];
+    stopping.askers.clear();
+    for (const [{ tell }, place] of askers) {
+      this.#parts.waiters.giveBack(place);
+      tell(how);
     }
   }
 
-  #goOn(task: Task, { reason, told }: Stopping, how: StopOutcome): void {
+  #begin(task: Task, reason: StopReason, graceMs: number, asker: Asker | undefined): void {
+    const before = task.stopping;
+    const stopping = before ?? newStopping(reason, graceMs);
+    if (asker !== undefined) this.#wait(asker, stopping);
+    task.stopping = stopping;
+    const wasAgain = isAgain(task);
+    if (!comesBefore(stopping.reason, reason)) stopping.reason = reason;
+    const isSooner = before === undefined || graceMs < stopping.graceMs;
+    if (isSooner) stopping.graceMs = graceMs;
+    if (isSooner || wasAgain !== isAgain(task)) this.#tell(task, stopping);
+    else if (stopping.isUnstoppable) this.close(stopping, "unstoppable");
+  }
+
+  #wait(asker: Asker, { askers }: Stopping): void {
+    const { addressee, isStranger } = asker;
+    askers.set(
+      asker,
+      this.#parts.waiters.take(addressee, isStranger, () => askers.delete(asker)),
+    );
+  }
+
+  #tell(task: Task, stopping: Stopping): void {
+    const { node, attemptId } = task;
+    const { deadlines, turn } = this.#parts;
+    // Handlers in the broker's own process, and on nodes that ask for their tasks, can't be told.
+    if (node?.peer === undefined || node.peer === LOCAL_PEER) {
+      this.onUnstoppable(task);
+      return;
+    }
+    const { graceMs } = stopping;
+    stopping.isUnstoppable = false;
+    this.#disarm(stopping);
+    stopping.deadline = deadlines.add(turn.now + graceMs + nodeGraceMs, { type: "stopping", task });
+    // A node has to know which of its own tasks go on, also where this broker will not be there to tell.
+    const stop = { id: attemptId, grace_ms: graceMs, ...(isAgain(task) && { again: true }) };
+    turn.send(node.peer, notification(Push.TaskStop, stop));
+  }
+
+  #disarm(stopping: Stopping): void {
+    if (stopping.deadline !== undefined) this.#parts.deadlines.delete(stopping.deadline);
+    stopping.deadline = undefined;
+  }
+
+  #goOn(task: Task, stopping: Stopping, how: StopOutcome): void {
+    const { reason } = stopping;
+    const { runs, settlement } = this.#parts;
+    task.stopping = undefined;
+    this.#disarm(stopping);
     switch (reason.type) {
-      case "stop":
-        this.#settleStopped(task, told, how);
+      case "stop": {
+        const error = errorObject(ErrorCode.TaskStopped, "The task was stopped", { how });
+        settlement.settle(task, TaskStatus.Stopped, { error }, 0);
         break;
+      }
       case "overrun":
-        task.stopping = undefined;
-        this.#parts.runs().end(task, TaskStatus.Expired, { error: reason.error }, 0);
+        runs().end(task, TaskStatus.Expired, { error: reason.error }, 0);
         break;
       case "reload":
-        task.stopping = undefined;
         reason.resume();
-        for (const tell of told) tell(how);
         break;
     }
+    this.close(stopping, how);
   }
+}
 
-  #settleStopped(task: Task, told: readonly ToldStop[], how: StopOutcome): void {
-    task.stopping = undefined;
-    const error = errorObject(ErrorCode.TaskStopped, "The task was stopped", { how });
-    this.#parts.settlement.settle(task, TaskStatus.Stopped, { error }, 0);
-    for (const tell of told) tell(how);
-  }
+function newStopping(reason: StopReason, graceMs: number): Stopping {
+  return { reason, graceMs, askers: new Map(), deadline: undefined, isUnstoppable: false };
+}
+
+/** Whether a task of its node's own goes on when this run has ended. */
+function isAgain({ pin, stopping }: Task): boolean {
+  return pin !== undefined && stopping !== undefined && stopping.reason.type !== "stop";
 }
 
 /** That is no outcome of its own. */

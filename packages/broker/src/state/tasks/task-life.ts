@@ -353,7 +353,7 @@ export class TaskLife {
     const { backlog, scheduler } = this.#parts;
     const { lane, level, rank, dueAt, hasBegun, status } = task;
     if (level === undefined) return;
-    const expiresAt = hasBegun ? undefined : task.expiresAt;
+    const expiresAt = hasBegun ? task.endsAt : task.expiresAt;
     if (status === TaskStatus.Scheduled) backlog.schedule(level, dueAt, expiresAt);
     else backlog.leave(lane, level, rank, expiresAt);
     this.letGo(task);
@@ -361,7 +361,8 @@ export class TaskLife {
   }
 
   #expire(task: Task): void {
-    const waited = Math.round((task.expiresAt ?? 0) - task.createdAt);
+    const until = task.hasBegun ? task.endsAt : task.expiresAt;
+    const waited = Math.round((until ?? 0) - task.createdAt);
     const error = errorObject(ErrorCode.TaskExpired, `The task waited for more than ${waited} ms`);
     this.#parts.settlement.settle(task, TaskStatus.Expired, { error }, 0);
   }

@@ -73,7 +73,7 @@ export function rescheduled(task: Task, isClaimed: boolean): StoreChange {
   const { id, status, attempt, losses, failures, reruns, priority, rank, dueAt } = task;
   return {
     ...{ type: "reschedule", id, status, attempt, losses, failures, reruns, priority, rank, dueAt },
-    expiresAt: task.hasBegun ? undefined : task.expiresAt,
+    expiresAt: task.hasBegun ? task.endsAt : task.expiresAt,
     isClaimed,
   };
 }
@@ -107,8 +107,10 @@ export function restored(stored: StoredTask, level: Durability, lane: Lane, sequ
   task.losses = stored.losses;
   task.failures = stored.failures;
   task.reruns = stored.reruns;
-  // One that has begun has no time any more until which it may wait.
-  task.hasBegun = stored.attempt > 0 && stored.expiresAt === undefined;
+  // Whoever began the task once more, after it had been settled, waits for it as long as it takes.
+  if (expiresAt === undefined) task.endsAt = undefined;
+  // One that has begun may wait for another run until its deadline, if it has one.
+  task.hasBegun = stored.attempt > 0 && (expiresAt === undefined || expiresAt === task.endsAt);
   return task;
 }
 

@@ -55,6 +55,8 @@ export class Task {
   readonly pin: Pin | undefined;
   /** Until when it may wait for its first run. */
   readonly expiresAt: number | undefined;
+  /** Until when somebody waits for it, by its deadline: no run goes on or begins after that. */
+  endsAt: number | undefined;
   /** Place in the order in which tasks came into memory. */
   readonly sequence: number;
   /** From when on it may run, and its place in the order of its group. */
@@ -120,6 +122,8 @@ export class Task {
     this.createdAt = task.createdAt;
     this.pin = task.pin;
     this.expiresAt = task.expiresAt;
+    const { deadlineMs } = task.options;
+    this.endsAt = deadlineMs === undefined ? undefined : task.createdAt + deadlineMs;
     this.dueAt = task.dueAt;
     this.priority = task.priority;
     this.rank = rankOf(task.dueAt, task.priority);

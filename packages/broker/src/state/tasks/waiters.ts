@@ -24,6 +24,12 @@ export interface Waiter {
   deadline: Deadline<Due> | undefined;
 }
 
+/** Of a request that waits for something else than the end of a task. */
+export interface Place {
+  readonly addressee: Addressee;
+  readonly onForgotten: () => void;
+}
+
 export interface SettledView {
   readonly id: string;
   readonly status: TaskStatus;
@@ -33,6 +39,7 @@ export interface SettledView {
 export class Waiters {
   readonly #ofTask = new Map<string, Set<Waiter>>();
   readonly #ofAddressee = new Map<Addressee, Set<Waiter>>();
+  readonly #places = new Map<Addressee, Set<Place>>();
   readonly #deadlines: Deadlines<Due>;
   readonly #most: number;
   #count = 0;
@@ -59,14 +66,29 @@ export class Waiters {
     for (const waiter of this.#ofTask.get(taskId) ?? []) {
       if (waiter.addressee === addressee && waiter.requestId === requestId) return;
     }
-    // Nobody knows whether strangers are still there: they can't take up all the room.
-    const most = isStranger ? Math.ceil(this.#most / 2) : this.#most;
-    if (this.#count >= most) throw busy("waiting requests", most);
+    this.#checkRoom(isStranger);
     const waiter: Waiter = { taskId, level, addressee, requestId, deadline: undefined };
     if (until !== undefined) waiter.deadline = this.#deadlines.add(until, { type: "waited", waiter });
     addTo(this.#ofTask, taskId, waiter);
     addTo(this.#ofAddressee, addressee, waiter);
     this.#count++;
+  }
+
+  /**
+   * Counts a request that somebody else answers: its place has to be given back then.
+   * @param onForgotten called when nobody waits for the answer any more
+   * @throws Refusal when too many wait already
+   */
+  take(addressee: Addressee, isStranger: boolean, onForgotten: () => void): Place {
+    this.#checkRoom(isStranger);
+    const place: Place = { addressee, onForgotten };
+    addTo(this.#places, addressee, place);
+    this.#count++;
+    return place;
+  }
+
+  giveBack(place: Place): void {
+    if (removeFrom(this.#places, place.addressee, place)) this.#count--;
   }
 
   /** Tells everybody who waits for this task. */
@@ -99,6 +121,16 @@ export class Waiters {
   /** Nobody waits on behalf of this addressee any more. */
   forget(addressee: Addressee): void {
     for (const waiter of [...(this.#ofAddressee.get(addressee) ?? [])]) this.#remove(waiter);
+    for (const place of [...(this.#places.get(addressee) ?? [])]) {
+      this.giveBack(place);
+      place.onForgotten();
+    }
+  }
+
+  #checkRoom(isStranger: boolean): void {
+    // Nobody knows whether strangers are still there: they can't take up all the room.
+    const most = isStranger ? Math.ceil(this.#most / 2) : this.#most;
+    if (this.#count >= most) throw busy("waiting requests", most);
   }
 
   #remove(waiter: Waiter): void {
@@ -109,16 +141,17 @@ export class Waiters {
   }
 }
 
-function addTo<K>(sets: Map<K, Set<Waiter>>, key: K, waiter: Waiter): void {
+function addTo<K, V>(sets: Map<K, Set<V>>, key: K, value: V): void {
   const set = sets.get(key);
-  if (set === undefined) sets.set(key, new Set([waiter]));
-  else set.add(waiter);
+  if (set === undefined) sets.set(key, new Set([value]));
+  else set.add(value);
 }
 
-function removeFrom<K>(sets: Map<K, Set<Waiter>>, key: K, waiter: Waiter): void {
+function removeFrom<K, V>(sets: Map<K, Set<V>>, key: K, value: V): boolean {
   const set = sets.get(key);
-  set?.delete(waiter);
+  const wasThere = set?.delete(value) === true;
   if (set?.size === 0) sets.delete(key);
+  return wasThere;
 }
 
 /** What is told of a settled task. */

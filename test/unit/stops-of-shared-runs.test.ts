@@ -1,0 +1,44 @@
+import { expect, it } from "vitest";
+import { call, type Machine, machine, sends } from "../support/broker-machine.ts";
+
+const retried = { retries: 3, backoff: { initial_ms: 10, jitter: 0 } };
+const submit = (task_id: string, options: object = {}): object =>
+  call("zerotask.broker.client_new_task", `s${task_id}`, {
+    ...{ method: "add", params: [1], task_id, options: { ...retried, ...options } },
+  });
+const stop = call("zerotask.broker.client_task_stop", "x", { task_id: "c-1", confirm: true });
+
+/** A broker with tasks that share one run, and the attempt that is. */
+function shared(ids: readonly string[], options: object = {}): { broker: Machine; attempt: string } {
+  const broker = machine({ hasDisk: true });
+  broker.client("c");
+  broker.node("n", [{ name: "add", coalesce: true }], 5);
+  const effects = ids.flatMap((id) => sends(broker.from("c", submit(id, options))));
+  const assigned = effects.find((effect) => effect.type === "send" && effect.peer === "n");
+  return { broker, attempt: (assigned as unknown as { message: { id: string } }).message.id };
+}
+
+const failure = (id: string): object => ({ jsonrpc: "2.0", id, error: { code: -32000, message: "no" } });
+
+it("a stop ends a task whose shared run fails by itself meanwhile: it is not run again", () => {
+  const { broker, attempt } = shared(["1"]);
+  broker.from("c", stop);
+  expect(sends(broker.from("n", failure(attempt)))).toMatchObject([
+    { message: { id: "x", result: { how: "finished-first", status: "FAILED" } } },
+  ]);
+  expect(sends(broker.after(900))).toEqual([]);
+});
+
+it("a shared run that takes too long and can't be stopped is not run a second time beside itself", () => {
+  const { broker, attempt } = shared(["1", "2"], { timeout_ms: 100 });
+  broker.after(100);
+  broker.from("n", call("zerotask.broker.node_task_unstoppable", "u", { task_id: attempt }));
+  expect(broker.stores.disk.get(["c-1", "c-2"]).map(({ status }) => status)).toEqual(["EXPIRED", "EXPIRED"]);
+  expect(sends(broker.after(700))).toEqual([]);
+});
+
+it("a shared run that fails is run again for each that may be retried", () => {
+  const { broker, attempt } = shared(["1", "2"]);
+  broker.from("n", failure(attempt));
+  expect(sends(broker.after(10))).toMatchObject([{ message: { method: "add", params: [1] } }]);
+});

@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import type { Effect } from "../../packages/broker/src/state/effect.ts";
+import { call, type Machine, machine, send, sends } from "../support/broker-machine.ts";
+
+const id = "local:n-1";
+const runLocal = (more: object = {}): object =>
+  call("zerotask.broker.node_run_local", "l", { name: "1", method: "watch", params: ["/"], ...more });
+const stop = call("zerotask.broker.client_task_stop", "x", { task_id: id, confirm: true });
+const start = call("zerotask.broker.client_task_start", "go", [id]);
+const reload = call("zerotask.broker.client_task_reload", "re", { task_id: id, params: ["/tmp"] });
+const status = call("zerotask.broker.client_task_get", "g", [id]);
+const assigned = (number: number, params: unknown = ["/"]): Effect =>
+  send("n", { method: "watch", params, id: `${id}#${number}` });
+const ended = (number: number): object => ({
+  ...{ jsonrpc: "2.0", id: `${id}#${number}` },
+  error: { code: -32040, message: "", data: { how: "cooperative" } },
+});
+
+function cluster(options: Parameters<typeof machine>[0] = {}): Machine {
+  const broker = machine(options);
+  broker.client("c");
+  broker.node("n", ["watch"], 1);
+  return broker;
+}
+
+function stopped(): Machine {
+  const broker = cluster();
+  broker.from("n", runLocal());
+  broker.from("c", stop);
+  broker.from("n", ended(1));
+  return broker;
+}
+
+describe("a task of a node's own that was stopped", () => {
+  it("is STOPPED for all who ask, and begins again on its node with its next attempt", () => {
+    const broker = stopped();
+    expect(sends(broker.from("c", status))).toMatchObject([{ message: { result: { status: "STOPPED" } } }]);
+    expect(sends(broker.from("c", start))).toEqual([assigned(2), send("c", { id: "go", result: true })]);
+    expect(sends(broker.from("c", start))).toMatchObject([{ message: { error: { code: -32020 } } }]);
+  });
+
+  it("can be made anew with other params", () => {
+    expect(sends(stopped().from("c", reload))).toContainEqual(assigned(2, ["/tmp"]));
+  });
+
+  it("can't begin again when its node is gone", () => {
+    const broker = stopped();
+    broker.lost("n");
+    expect(sends(broker.from("c", start))).toMatchObject([{ message: { error: { code: -32042 } } }]);
+  });
+
+  it("stays so where its node was away just then, and brings it back", () => {
+    const broker = cluster();
+    broker.from("n", runLocal());
+    broker.from("c", stop);
+    expect(sends(broker.lost("n"))).toMatchObject([
+      { message: { result: { how: "killed", status: "STOPPED" } } },
+    ]);
+    broker.node("n", ["watch"], 1);
+    expect(sends(broker.from("n", runLocal({ attempt: 1 })))).toContainEqual(
+      send("n", { method: "zerotask.node.task_abort", params: { id: `${id}#1` } }),
+    );
+    expect(sends(broker.from("c", status))).toMatchObject([{ message: { result: { status: "STOPPED" } } }]);
+  });
+
+  it("runs where another process of that name wants it", () => {
+    const broker = stopped();
+    broker.lost("n");
+    broker.node("n", ["watch"], 1, { token: "another" });
+    expect(sends(broker.from("n", runLocal()))).toContainEqual(assigned(1));
+  });
+});
+
+it("a task of a node's own is made anew with the params that were given", () => {
+  const broker = cluster();
+  broker.from("n", runLocal());
+  broker.from("c", reload);
+  expect(sends(broker.from("n", ended(1)))).toContainEqual(assigned(2, ["/tmp"]));
+});
+
+it("takes no more tasks of a node's own than a node may have, however full it is else", () => {
+  const broker = cluster({ maxTasks: 10 });
+  for (let name = 1; name <= 1_000; name++) broker.from("n", runLocal({ name: `${name}` }));
+  expect(sends(broker.from("n", runLocal({ name: "more" })))).toMatchObject([
+    { message: { error: { code: -32060, data: { retry_after_ms: 1_000 } } } },
+  ]);
+  const large = cluster();
+  const params = ["x".repeat(400_000)];
+  for (let name = 1; name <= 41; name++) large.from("n", runLocal({ name: `${name}`, params }));
+  expect(sends(large.from("n", runLocal({ name: "42", params })))).toMatchObject([
+    { message: { error: { code: -32060 } } },
+  ]);
+});
+
+it("refuses a name of a node's own task that could make its id another's", () => {
+  expect(sends(cluster().from("n", runLocal({ name: "a-b" })))).toMatchObject([
+    { message: { error: { message: 'Expected a name without "-", got "a-b"' } } },
+  ]);
+});
