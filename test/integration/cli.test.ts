@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -93,6 +94,24 @@ it.each<["broker" | "node", NodeJS.Signals]>([
   const { code, ms } = await end(child, signal);
   expect(code).toBe(0);
   expect(ms).toBeLessThan(2_000);
+});
+
+it("closes what modules provide before it exits, also where that takes longer than the drain", async () => {
+  const folder = await folderWith({
+    "slow.mjs": `import { writeFileSync } from "node:fs";
+      import { task } from "zerotask-core";
+      export function configure(node) {
+        node.provide("db", () => 1, async () => {
+          await new Promise((resolve) => setTimeout(resolve, 2_000));
+          writeFileSync(new URL("closed", import.meta.url), "");
+        });
+      }
+      task("one", () => 1);`,
+  });
+  const port = await startBroker();
+  const { child } = await start("node", "-r", port, "--drain", "0", join(folder, "slow.mjs"));
+  expect((await end(child, "SIGTERM")).code).toBe(0);
+  expect(existsSync(join(folder, "closed"))).toBe(true);
 });
 
 it("prints errors on stderr, with exit code 1", async () => {

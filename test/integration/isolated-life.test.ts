@@ -1,9 +1,13 @@
 // Runs in workers of a real node: stopped and known to be, streamed to and from, and surrounded by what modules set up.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { TaskStoppedError } from "zerotask-client";
-import { connect, connectAsync, startBroker } from "../support/cluster.ts";
+import type { Isolation } from "zerotask-core";
+import { connect, connectAsync, startBroker, startNode } from "../support/cluster.ts";
 import { start } from "../support/processes.ts";
 import { until } from "../support/wait.ts";
+import { folderWith } from "../support/watched.ts";
 import type * as life from "./isolated-life.ts";
 
 const module = new URL("isolated-life.ts", import.meta.url).pathname;
@@ -42,6 +46,24 @@ describe.each(["thread", "process"])("a run in a %s", (kind) => {
     const statuses: unknown[] = [];
     for await (const { event, data } of handle.events()) if (event === "status") statuses.push(data);
     expect(statuses.filter((data) => (data as { attempt: number }).attempt === 2)).not.toHaveLength(0);
+  }, 30_000);
+
+  it("is dead before its next attempt begins when its node leaves", async () => {
+    const { requestEndpoint: endpoint } = await startBroker();
+    const isolate = kind as Isolation;
+    const node = await startNode(
+      endpoint,
+      (dispatcher) => dispatcher.add("stubborn", () => undefined, { backoff: { initialMs: 1 } }),
+      { isolate, workers: 2, modules: [module] },
+    );
+    const file = join(await folderWith({ told: "" }), "told");
+    const handle = connectAsync<typeof life>(endpoint).stubborn(file);
+    await until("it to run", () => readFileSync(file, "utf8") !== "");
+    await start("node", "-r", new URL(endpoint).port, "--isolate", kind, "-w", "2", module);
+    await node.stop();
+    await handle.wait();
+    const told = readFileSync(file, "utf8").trimEnd().split("\n");
+    expect(told.indexOf("2")).toBe(told.length - 1);
   }, 30_000);
 
   it("is made anew with other params", async () => {

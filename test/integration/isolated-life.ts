@@ -1,4 +1,5 @@
 // What the tests of stopping and streaming in workers serve.
+import { appendFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
 import { current, type NodeSetup, task } from "zerotask-node";
 
@@ -14,6 +15,12 @@ export const second = task({ name: "second", timeoutMs: 300, retries: 1, backoff
   const { attempt } = current();
   if (attempt === 1) for (;;);
   return attempt;
+});
+/** Its first run tells of itself in a file, again and again, and never ends by itself. */
+export const stubborn = task({ name: "stubborn", backoff: { initialMs: 1 } }, (file: string) => {
+  const { attempt } = current();
+  do appendFileSync(file, `${attempt}\n`);
+  while (attempt === 1);
 });
 export const count = task("count", async function* (to: number) {
   for (let n = 1; n <= to; n++) yield n;
@@ -49,8 +56,17 @@ export const poll = task(
   },
 );
 
+/** A worker that has nothing to do takes so long to leave. */
+const closeMs = 500;
+
 export function configure(node: NodeSetup): void {
-  node.provide("place", () => `${process.pid}/${threadId}`);
+  // Workers leave this to their node.
+  node.runLocal("count", [1]);
+  node.provide(
+    "place",
+    () => `${process.pid}/${threadId}`,
+    () => new Promise((resolve) => setTimeout(resolve, closeMs)),
+  );
   node.resolve("size:", (text) => ({ size: text.length }));
   node.use(async (_run, next) => {
     const result = await next();

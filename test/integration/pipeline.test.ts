@@ -241,6 +241,11 @@ it("turns params with a scheme into live objects, by position and by name", asyn
     dispatcher.add("tell", tell);
     dispatcher.add("named", tell, { params: ["from", "to"] });
     dispatcher.add("object", ({ from }: { from: unknown }) => [from instanceof URL, current().method]);
+    dispatcher.add("streamed", async ({ from, items }: { from: unknown; items: AsyncIterable<number> }) => {
+      const read: number[] = [];
+      for await (const item of items) read.push(item);
+      return [from instanceof URL, read];
+    });
     dispatcher.add("deep", (value: unknown) => value);
     node.resolve("redis:", async (url, task) => {
       if (url === "redis:") throw new InvalidParamsError(`no host for ${task.method}`);
@@ -255,6 +260,10 @@ it("turns params with a scheme into live objects, by position and by name", asyn
     null,
   ]);
   expect(await client.$call("named", { to: "REDIS://two" })).toEqual([null, "two"]);
+  async function* numbers(): AsyncGenerator<number> {
+    yield* [1, 2];
+  }
+  expect(await client.$call("streamed", { from: "redis://one", items: numbers() })).toEqual([true, [1, 2]]);
   expect(await client.$call("object", { from: "redis://one" })).toEqual([true, "object"]);
   // Only at the top level.
   expect(await client.deep({ url: "redis://one" })).toEqual({ url: "redis://one" });
@@ -278,8 +287,10 @@ it("lets a module configure the node that loads it", async () => {
     import { appendFileSync } from "node:fs";
     import { current, type NodeSetup, task } from "zerotask-node";
     export const hello = task("hello", (name: string) => current().resource<string>("greeting") + " " + name);
+    const note = (text: string) => appendFileSync(new URL("notes", import.meta.url), text);
+    task("begin", (what: string) => note(what));
     export async function configure(node: NodeSetup): Promise<void> {
-      const note = (text: string) => appendFileSync(new URL("notes", import.meta.url), text);
+      node.runLocal("begin", ["begun "]);
       node.provide("greeting", async () => (note("opened "), "hello"), () => note("closed"));
       node.use(async (_run, next) => \`\${await next()}!\`);
     }`;
@@ -290,5 +301,5 @@ it("lets a module configure the node that loads it", async () => {
   const node = await start("node", "-r", port, join(folder, "tasks.ts"));
   expect((await runToEnd("client", "-r", port, "hello", "world")).out).toBe('"hello world!"\n');
   expect((await end(node.child, "SIGTERM")).code).toBe(0);
-  expect(await readFile(join(folder, "notes"), "utf8")).toBe("opened closed");
+  expect(await readFile(join(folder, "notes"), "utf8")).toBe("opened begun closed");
 });

@@ -104,6 +104,28 @@ describe("several processes", () => {
     expect(ended).toMatchObject({ code: 1, out: "", err: expect.stringContaining("SyntaxError") });
   });
 
+  it("are started again and again when a resource can't be opened, until it can", async () => {
+    const { requestEndpoint: endpoint } = await startBroker();
+    const folder = await folderWith({
+      "db.mjs": `import { existsSync } from "node:fs";
+        import { task } from "zerotask-core";
+        export function configure(node) {
+          node.provide("db", () => {
+            if (!existsSync(new URL("up", import.meta.url))) throw new Error("the database is away");
+          });
+        }
+        task("who", () => process.pid);`,
+      "package.json": '{ "type": "module" }',
+    });
+    const port = endpoint.slice(endpoint.lastIndexOf(":") + 1);
+    const node = watched("node", "-r", port, "--processes", "2", join(folder, "db.mjs"));
+    await until("both to crash", () => node.err().split("the database is away").length > 2);
+    await writeFile(join(folder, "up"), "");
+    await node.printed("is ready");
+    node.child.kill("SIGTERM");
+    expect(await node.ended()).toBe(0);
+  });
+
   it("are refused with a number that makes no sense", async () => {
     for (const count of ["0", "many", "100000"])
       expect(await runToEnd("node", "--processes", count)).toMatchObject({

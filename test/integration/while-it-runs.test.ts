@@ -3,7 +3,8 @@ import { Broker } from "zerotask-broker";
 import { TaskFailedError, TaskStoppedError } from "zerotask-client";
 import { Dispatcher, lifecycle } from "zerotask-core";
 import { current, type ExceptionInfo, Node, TaskError } from "zerotask-node";
-import { connect, connectAsync, startBroker, startNode } from "../support/cluster.ts";
+import { testCluster } from "zerotask-testing";
+import { connect, connectAsync, gate, startBroker, startNode } from "../support/cluster.ts";
 import { until } from "../support/wait.ts";
 
 /** Resolves when the handler's signal fires. */
@@ -303,14 +304,23 @@ describe("tasks that a node runs for itself", () => {
       },
       { backoff: { initialMs: 1, jitter: 0 } },
     );
-    dispatcher.add("quick", () => 1);
+    const quick: string[] = [];
+    dispatcher.add("quick", () => {
+      quick.push(current().id);
+      return 1;
+    });
     const ids: string[] = [];
     const node = new Node({ dispatcher, slots: 1, drainMs: 1_000 });
     node.addBroker(requestEndpoint);
-    node.runLocal("watch", ["files"]);
+    const id = node.runLocal("watch", ["files"]);
     await node.start();
     onTestFinished(() => node.stop());
     await until("it to run", () => ids.length === 1);
+    expect(ids).toEqual([id]);
+    expect(() => node.runLocal("wath")).toThrow("Expected `runLocal` to be a method that the node serves");
+    // Nothing is left of what was refused.
+    const later = node.runLocal("quick");
+    await until("it to run", () => quick.includes(later));
     expect(began).toEqual(["files 1", "files 2", "files 3"]);
     const handle = connectAsync(requestEndpoint).$handle(ids[0] as string);
     await until("it to be known as running", async () => (await handle.status()) === "RUNNING");
@@ -327,6 +337,34 @@ describe("tasks that a node runs for itself", () => {
     expect(() => node.runLocal("watch", 7 as never)).toThrow("Expected `params` to be an array");
     node.runLocal("watch");
     await expect(node.start()).rejects.toThrow("Expected `runLocal` to be a method that the node serves");
+  });
+
+  it("keep no node from leaving that ignore that they are to end and can't be ended", async () => {
+    const dispatcher = new Dispatcher();
+    const { opened: began, open } = gate();
+    dispatcher.add("stubborn", () => {
+      open();
+      return new Promise(() => undefined);
+    });
+    const { opened: ended, open: end } = gate<number>();
+    dispatcher.add("slow", () => ended);
+    const cluster = await testCluster({ seed: 1, dispatcher });
+    onTestFinished(() => cluster.close());
+    const [node] = cluster.nodes;
+    node?.runLocal("stubborn");
+    await began;
+    const handle = cluster.later().slow();
+    await until("it to run", async () => (await handle.status()) === "ASSIGNED");
+    let hasLeft = false;
+    void node?.stop({ drainMs: Number.POSITIVE_INFINITY }).then(() => {
+      hasLeft = true;
+    });
+    await cluster.clock.advance("1 hour");
+    expect(hasLeft).toBe(false);
+    end(7);
+    expect(await handle.wait()).toBe(7);
+    await cluster.clock.advance("1 second");
+    expect(hasLeft).toBe(true);
   });
 
   it("go on while their broker is restarted", async () => {

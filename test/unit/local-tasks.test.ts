@@ -17,7 +17,7 @@ const attempt = (number: number): Run =>
 const answered = (outcome: object): string => JSON.stringify({ jsonrpc: "2.0", id: "x", ...outcome });
 
 it("tells a broker of a task that was made anew, by the attempt that runs", () => {
-  const tasks = new LocalTasks();
+  const tasks = new LocalTasks("n");
   tasks.add("watch", ["/"]);
   const [first, second] = [attempt(1), attempt(2)];
   tasks.onStarted(first);
@@ -30,7 +30,7 @@ it("tells a broker of a task that was made anew, by the attempt that runs", () =
 });
 
 it("asks for the params with which its task was made anew last", () => {
-  const tasks = new LocalTasks();
+  const tasks = new LocalTasks("n");
   tasks.add("watch", ["/"]);
   const id = "local:n-1#2";
   const run = new Run(0, id, { jsonrpc: "2.0", method: "watch", params: ["/tmp"], id }, host);

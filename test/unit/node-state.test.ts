@@ -160,6 +160,22 @@ describe("runs that are to end", () => {
     ]);
   });
 
+  it("that can't be ended have the time of each further stop, and end by themselves", () => {
+    const { node, run } = begun();
+    node.handle({ type: "stop", link: 0, id: "a#1", graceMs: 100 }, 20);
+    node.handle({ type: "tick" }, 120);
+    node.handle({ type: "unstoppable", assignment: run }, 120);
+    node.handle({ type: "stop", link: 0, id: "a#1", graceMs: 10_000 }, 200);
+    expect(withoutWakes(node.handle({ type: "tick" }, 10_199))).toEqual([]);
+    expect(node.handle({ type: "tick" }, 10_200)).toEqual([{ type: "kill", assignment: run }]);
+    expect(node.handle({ type: "unstoppable", assignment: run }, 10_200)).toEqual([
+      { type: "report-unstoppable", assignment: run },
+    ]);
+    expect(node.handle({ type: "ended", assignment: run, response }, 10_300)).toContainEqual({
+      ...{ type: "answer", assignment: run, response: ended("cooperative") },
+    });
+  });
+
   it("that nobody waits for are ended, too, and say nothing", () => {
     const { node, run } = begun();
     node.handle({ type: "aborted", link: 0, id: "a#1" }, 20);

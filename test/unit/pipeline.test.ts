@@ -124,6 +124,29 @@ it("gives up a resource that does not close, and closes the others", async () =>
   expect(closed.length).toBe(2);
 });
 
+it("does not wait for ever for many that do not close", async () => {
+  const { pipeline, simulator, errors } = worker();
+  const begun: number[] = [];
+  const names = [1, 2, 3, 4];
+  for (const name of names) {
+    const close = (): Promise<void> => {
+      begun.push(name);
+      return new Promise(() => undefined);
+    };
+    pipeline.provide(`${name}`, () => name, close);
+  }
+  await pipeline.open();
+  const closing = pipeline.close();
+  for (const _ of names) {
+    await new Promise(setImmediate);
+    await simulator.step();
+  }
+  await closing;
+  expect(begun).toEqual([4, 3, 2, 1]);
+  expect(errors).toHaveLength(4);
+  expect(simulator.elapsed).toBe(10_000);
+});
+
 it("opens nothing where nothing is provided, and takes nothing more then", () => {
   const { pipeline } = worker();
   expect(pipeline.open()).toBeUndefined();

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { Reports } from "../../packages/node/src/reports.ts";
 import { SimulatedProcess, Simulator } from "../simulation/simulator.ts";
 
-const run = { id: "task#1", link: 0 };
+const run = { id: "task#1", link: 0, isOver: false };
 
 /** What is told of `data` as an event, and of it in a line. */
 function told(data: unknown): unknown[] {

@@ -94,6 +94,18 @@ describe("processes", () => {
     expect(exited(1, "left")).toEqual([{ type: "leave", code: 1 }]);
   });
 
+  it("starts one again later that served once and then can't start, and leaves the others alone", () => {
+    const { begin, ready, exited, pass } = supervisor(2);
+    begin();
+    ready(1);
+    ready(2);
+    expect(exited(2, "crashed")).toEqual([later(2, 200)]);
+    expect(pass(200)).toEqual([spawn(3, 2)]);
+    expect(exited(3, "refused")).toEqual([later(2, 400)]);
+    expect(pass(400)).toEqual([spawn(4, 2)]);
+    expect(ready(4)).toEqual([]);
+  });
+
   it("leaves when each has left for want of work", () => {
     const { begin, ready, exited, pass } = supervisor(2);
     begin();

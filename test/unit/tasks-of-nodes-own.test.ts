@@ -36,7 +36,7 @@ describe("a task of a node's own that was stopped", () => {
     const broker = stopped();
     expect(sends(broker.from("c", status))).toMatchObject([{ message: { result: { status: "STOPPED" } } }]);
     expect(sends(broker.from("c", start))).toEqual([assigned(2), send("c", { id: "go", result: true })]);
-    expect(sends(broker.from("c", start))).toMatchObject([{ message: { error: { code: -32020 } } }]);
+    expect(sends(broker.from("c", start))).toMatchObject([{ message: { error: { code: -32021 } } }]);
   });
 
   it("can be made anew with other params", () => {

@@ -41,6 +41,8 @@ interface Welcome {
 
 export interface BrokerLinkOptions {
   /** Its id at the broker. */
+  readonly id: string;
+  /** The same, where it was given: another node may have it. */
   readonly name: string | undefined;
   readonly endpoint: string;
   readonly slots: number;
@@ -87,7 +89,6 @@ export class BrokerLink {
   readonly #options: BrokerLinkOptions;
   readonly #handlers: BrokerLinkHandlers;
   readonly #link: Link<Welcome>;
-  readonly #id: string;
   readonly #token: string;
   /** Answers that came when there was no broker to take them. */
   readonly #unsent = new Map<string, string>();
@@ -107,7 +108,6 @@ export class BrokerLink {
     this.#options = options;
     this.#handlers = handlers;
     const { endpoint, dial, runtime } = options;
-    this.#id = options.name ?? runtime.id();
     this.#token = runtime.token();
     this.#link = new Link<Welcome>(
       { endpoint, dial, runtime },
@@ -210,7 +210,7 @@ export class BrokerLink {
       method: BrokerMethod.NodeConnect,
       params: {
         protocol: PROTOCOL_VERSION,
-        node_id: this.#id,
+        node_id: this.#options.id,
         token: this.#token,
         methods: methods().map(describeMethod),
         slots,

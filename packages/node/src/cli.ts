@@ -14,6 +14,7 @@ import {
   logFormats,
   logLevels,
   logStreams,
+  NameTakenError,
   numberOrText,
   OptionError,
   portOption,
@@ -25,6 +26,7 @@ import {
 import { loadNodeModules } from "./load-modules.ts";
 import { Node } from "./node.ts";
 import { type NodeOptions, nameOption, resolveNodeOptions } from "./options.ts";
+import { closeAllMs } from "./pipeline/resources.ts";
 import { addPlayground } from "./playground.ts";
 import { nameOf } from "./supervisor/names.ts";
 import { refusedExitCode, Supervision } from "./supervisor/supervised.ts";
@@ -51,7 +53,7 @@ interface Flags extends LogFlags {
 }
 
 const isolations: readonly Isolation[] = ["none", "thread", "process"];
-/** What a process may take to exit, on top of what its tasks may take to end. */
+/** What a process may take to exit, on top of what its tasks may take to end, and its resources to be closed. */
 const exitMs = 800;
 const maxProcesses = 1_000;
 
@@ -93,13 +95,28 @@ async function run(modules: string[], flags: Flags, args: readonly string[]): Pr
   const { supervised, processes, watch } = flags;
   checkIsolated(modules, flags);
   if (supervised !== undefined) {
-    // Tried again it would fail again: its supervisor is told so.
-    await serve(modules, flags).catch((error: unknown) => exitWithError(error, refusedExitCode));
+    const refuse = (error: unknown): never => exitWithError(error, refusedExitCode);
+    const prepared = await prepare(modules, flags).catch(refuse);
+    // What it needs beside what it was given, such as a database, may be there later.
+    const isRefusal = (error: unknown): boolean =>
+      error instanceof OptionError || error instanceof NameTakenError;
+    await serve(prepared, flags).catch((error: unknown) =>
+      exitWithError(error, isRefusal(error) ? refusedExitCode : 1),
+    );
   } else if (processes !== undefined || watch) await supervise(modules, flags, args);
-  else await serve(modules, flags);
+  else await serve(await prepare(modules, flags), flags);
 }
 
-async function serve(modules: string[], flags: Flags): Promise<void> {
+/** A node that can be started. */
+interface Prepared {
+  readonly node: Node;
+  readonly endpoint: string;
+  readonly logger: Logger;
+  readonly supervision: Supervision | undefined;
+}
+
+/** Rejects for options that make no sense, and modules that can't be loaded. */
+async function prepare(modules: string[], flags: Flags): Promise<Prepared> {
   const { slots, drain, supervised } = flags;
   const name = supervised === undefined ? flags.name : supervised || undefined;
   const endpoint = endpointOf(flags);
@@ -111,19 +128,24 @@ async function serve(modules: string[], flags: Flags): Promise<void> {
     ...(name !== undefined && { name }),
     ...isolationOf(modules, flags),
   });
+  // Before its modules, which may have it run something: ids are the broker's.
+  node.addBroker(endpoint);
   await loadNodeModules(modules, dispatcher, node);
   if (modules.length === 0) addPlayground(dispatcher);
   if (node.methods.length === 0)
     throw new Error(`Expected modules with tasks, got none in ${modules.join(", ")}`);
   checkMeant(dispatcher, node.methods, flags);
-  node.addBroker(endpoint);
+  return { node, endpoint, logger, supervision };
+}
+
+async function serve({ node, endpoint, logger, supervision }: Prepared, flags: Flags): Promise<void> {
   supervision?.supervise(node);
   let isSignalled = false;
   const stop = (): Promise<void> => {
     isSignalled = true;
     return node.stop();
   };
-  stopOnSignals(stop, logger, timerMs(drain + exitMs));
+  stopOnSignals(stop, logger, timerMs(flags.drain + closeAllMs + exitMs));
   await node.start();
   if (supervision !== undefined) supervision.ready(node.methods);
   else print(`is ready: takes tasks from ${endpoint}, serves ${node.methods.join(", ")}`);
@@ -144,7 +166,7 @@ async function supervise(modules: string[], flags: Flags, args: readonly string[
   const longest = nameOf(naming, processes, Number.MAX_SAFE_INTEGER);
   if (longest !== undefined) nameOption("--name", longest);
   const logger = await loggerOf(flags);
-  const killMs = timerMs(drain + 2 * exitMs);
+  const killMs = timerMs(drain + closeAllMs + 2 * exitMs);
   const supervisor = new Supervisor({
     ...{ processes, isWatching: watch, killMs, logger, runtime: systemRuntime },
     script: fileURLToPath(new URL("../bin/zerotask-node.js", import.meta.url)),
@@ -166,7 +188,7 @@ async function supervise(modules: string[], flags: Flags, args: readonly string[
         logger.info({ path }, "changed");
         supervisor.changed();
       },
-      onError: (error) => logger.error({ error }, "could not watch all modules"),
+      onError: (error) => logger.error({ err: error }, "could not watch all modules"),
     });
   }
   const code = await supervisor.run();

@@ -27,7 +27,12 @@ export interface LocalRequest {
 const prefix = "local:";
 
 export class LocalTasks {
+  readonly #nodeId: string;
   readonly #tasks: LocalTask[] = [];
+
+  constructor(nodeId: string) {
+    this.#nodeId = nodeId;
+  }
 
   /** @throws OptionError for params that are none */
   add(method: string, params: Params): LocalRequest {
@@ -48,12 +53,14 @@ export class LocalTasks {
     return requestFor(task);
   }
 
-  /** @throws Error when the node does not serve what it is to run */
+  /** The id of the task that was asked for by this request. */
+  idOf({ name }: LocalRequest): string {
+    return `${prefix}${this.#nodeId}-${name}`;
+  }
+
+  /** @throws OptionError when the node does not serve what it is to run */
   check(served: readonly MethodDescription[]): void {
-    for (const { method } of this.#tasks) {
-      if (served.some(({ name }) => name === method)) continue;
-      throw new OptionError("runLocal", "a method that the node serves", method);
-    }
+    for (const { method } of this.#tasks) checkServed(method, served);
   }
 
   /** What a broker that has just welcomed the node is to know. */
@@ -97,6 +104,12 @@ export class LocalTasks {
 /** Whether this attempt is one of a task that a node runs for itself. */
 export function isLocalAttempt(id: string): boolean {
   return id.startsWith(prefix);
+}
+
+/** @throws OptionError when the node does not serve it */
+export function checkServed(method: string, served: readonly MethodDescription[]): void {
+  if (served.some(({ name }) => name === method)) return;
+  throw new OptionError("runLocal", "a method that the node serves", method);
 }
 
 function requestFor({ name, method, params, run }: LocalTask): LocalRequest {

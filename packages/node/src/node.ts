@@ -15,7 +15,7 @@ import { type ExceptionListener, Exceptions } from "./exceptions.ts";
 import { Executors, type PoolRoom } from "./executors/executors.ts";
 import type { PoolHost } from "./executors/pool-host.ts";
 import { Leaving, type StopOptions } from "./leaving.ts";
-import { isLocalAttempt, LocalTasks } from "./local-tasks.ts";
+import { checkServed, isLocalAttempt, LocalTasks } from "./local-tasks.ts";
 import { NestedCalls } from "./nested-calls.ts";
 import { type NodeOptions, type ResolvedNodeOptions, resolveNodeOptions } from "./options.ts";
 import type { Middleware } from "./pipeline/middleware.ts";
@@ -54,14 +54,20 @@ export class Node implements NodeSetup {
   readonly #leaving: Leaving;
   /** Called when the first broker has welcomed the node, or it was stopped before; or with why it can't start. */
   #onReady: ((refusal?: Error) => void) | undefined;
-  readonly #locals = new LocalTasks();
+  /** Its id at its brokers. */
+  readonly #id: string;
+  readonly #locals: LocalTasks;
+  /** Tasks of its own that go on though nobody wants them to, and can't be ended: it leaves without them. */
+  readonly #unstoppable = new Set<Run>();
   #endCapture: (() => void) | undefined;
 
   /** @throws OptionError for an option that is unknown or out of range */
   constructor(options: NodeOptions = {}) {
     this.#options = resolveNodeOptions(options);
     this.#state = new NodeState(this.#options);
-    const { logger, runtime, dial, listen } = this.#options;
+    const { logger, runtime, dial, listen, name } = this.#options;
+    this.#id = name ?? runtime.id();
+    this.#locals = new LocalTasks(this.#id);
     this.#exceptions = new Exceptions(logger);
     this.#pipeline = new Pipeline({ logger, runtime });
     this.#executor = new Executors(this.#options);
@@ -87,7 +93,7 @@ export class Node implements NodeSetup {
           // Nothing more will come for it to wait for.
           this.#executor.flush();
         },
-        isIdle: () => this.#state.runningCount === 0,
+        isIdle: () => this.#isIdle,
         close: () => this.#close(),
       },
       this.#options,
@@ -131,7 +137,7 @@ export class Node implements NodeSetup {
     const { name, slots, dial, dispatcher, logger, runtime } = this.#options;
     const link = new BrokerLink(
       {
-        ...{ name, endpoint, slots, dial, logger, runtime },
+        ...{ id: this.#id, name, endpoint, slots, dial, logger, runtime },
         methods: () => this.#served(),
         rooms: () => this.#rooms,
       },
@@ -175,13 +181,14 @@ export class Node implements NodeSetup {
    * Runs a task on this node, and on no other, from when it starts: its first broker knows of it as of any other. It
    * takes up no slot, and is run again when it fails, after a backoff as the method's, for as long as the node is there.
    * @param params by position or by name
-   * @throws OptionError for params that are none, and at `start` for a method that the node does not serve
+   * @returns the id of the task, for `$handle` of a client
+   * @throws OptionError for params that are none, and for a method that the node does not serve: at `start`, before that
    */
-  runLocal(method: string, params: Params = []): void {
+  runLocal(method: string, params: Params = []): string {
+    if (this.#life === "started") checkServed(method, this.#served());
     const request = this.#locals.add(method, params);
-    if (this.#life !== "started") return;
-    this.#locals.check(this.#served());
-    this.#links[0]?.runLocal(request);
+    if (this.#life === "started") this.#links[0]?.runLocal(request);
+    return this.#locals.idOf(request);
   }
 
   /**
@@ -242,11 +249,13 @@ export class Node implements NodeSetup {
     this.#life = "stopped";
     this.#tick?.cancel();
     for (const run of this.#state.running()) this.#abort(run);
+    // Brokers that hear that it is gone give what runs to others at once: it must not run here beside that.
+    if (this.#rooms.length > 0) await this.#executor.end();
     for (const link of this.#links) link.close();
     this.#endCapture?.();
     this.#onReady?.();
-    await Promise.all([this.#executor.close(), this.#nested.close()]);
-    await this.#pipeline.close();
+    const closing = this.#nested.close().then(() => this.#pipeline.close());
+    await Promise.all([this.#executor.close(), closing]);
     this.#options.logger.info({}, "node is stopped");
   }
 
@@ -273,7 +282,10 @@ export class Node implements NodeSetup {
       onThrown: (run, error) => this.#exceptions.onThrown(run, error),
       onWaiting: (run, change) => this.#handle({ type: "waiting", assignment: run, change }),
       onBegan: (run) => this.#handle({ type: "began", assignment: run }),
-      onRecalled: (run) => this.#handle({ type: "recalled", assignment: run }),
+      onRecalled: (run) => {
+        this.#streams.remove(run);
+        this.#handle({ type: "recalled", assignment: run });
+      },
     };
   }
 
@@ -295,7 +307,11 @@ export class Node implements NodeSetup {
       for (const effect of this.#state.handle(next, this.#options.runtime.now())) this.#tryToPerform(effect);
     }
     this.#isHandling = false;
-    if (this.#state.runningCount === 0) this.#leaving.idle();
+    if (this.#isIdle) this.#leaving.idle();
+  }
+
+  get #isIdle(): boolean {
+    return this.#state.runningCount === this.#unstoppable.size;
   }
 
   /** One effect that fails must not take the node down with it. */
@@ -303,7 +319,7 @@ export class Node implements NodeSetup {
     try {
       this.#perform(effect);
     } catch (error) {
-      this.#options.logger.error({ error }, `could not perform ${effect.type}`);
+      this.#options.logger.error({ err: error }, `could not perform ${effect.type}`);
     }
   }
 
@@ -322,8 +338,7 @@ export class Node implements NodeSetup {
         this.#abort(effect.assignment);
         break;
       case "kill":
-        if (!this.#executor.kill(effect.assignment))
-          this.#handle({ type: "unstoppable", assignment: effect.assignment });
+        if (!this.#executor.kill(effect.assignment)) this.#onUnstoppable(effect.assignment);
         break;
       case "report-unstoppable":
         this.#links[effect.assignment.link]?.reportUnstoppable(effect.assignment.id);
@@ -348,11 +363,17 @@ export class Node implements NodeSetup {
     this.#streams.add(run);
     this.#executor.start(run, (response, tookMs) => {
       this.#streams.remove(run);
+      if (run.isLocal) this.#unstoppable.delete(run);
       run.end();
       this.#locals.onEnded(run, response);
       if (tookMs === undefined) this.#handle({ type: "ended", assignment: run, response });
       else this.#handle({ type: "ended", assignment: run, response, tookMs });
     });
+  }
+
+  #onUnstoppable(run: Run): void {
+    if (run.isLocal) this.#unstoppable.add(run);
+    this.#handle({ type: "unstoppable", assignment: run });
   }
 
   #abort(run: Run): void {

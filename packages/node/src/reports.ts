@@ -21,6 +21,8 @@ export interface Reported {
   /** The attempt: `<task_id>#<attempt>`. */
   readonly id: string;
   readonly link: number;
+  /** Its outcome is told: nothing more is. */
+  readonly isOver: boolean;
 }
 
 /** Takes what goes to the broker of a run: the method and the params of a notification. */
@@ -50,13 +52,17 @@ export class Reports {
     this.#send = send;
   }
 
+  // A handler may go on beside its run, as with what it did not wait for: that is told nobody, and kept nowhere.
+
   event(run: Reported, event: string, data: unknown): void {
+    if (run.isOver) return;
     // In the order in which it was told.
     this.#tell(run);
     this.#sendEvent(run, event, data);
   }
 
   progress(run: Reported, progress: Progress): void {
+    if (run.isOver) return;
     const gathered = this.#of(run);
     const { quietUntil } = gathered;
     const now = this.#runtime.now();
@@ -66,6 +72,7 @@ export class Reports {
   }
 
   log(run: Reported, line: LogLine): void {
+    if (run.isOver) return;
     const gathered = this.#of(run);
     gathered.lines.push(bounded(line));
     // A handler that keeps its thread busy lets no timer fire.

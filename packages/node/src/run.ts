@@ -1,5 +1,5 @@
 // One run of a task: what was assigned, and what surrounds its handler.
-import type { Handler, Request, Scope } from "zerotask-core";
+import type { Handler, Params, Request, Scope } from "zerotask-core";
 import { isLocalAttempt } from "./local-tasks.ts";
 import { RunContext, type RunHost } from "./run-context.ts";
 import type { Assignment } from "./state/node-state.ts";
@@ -19,6 +19,7 @@ export class Run implements Assignment, Scope {
   readonly streams: RunStreams | undefined;
   readonly consume: Scope["consume"];
   isAborted = false;
+  isOver = false;
   readonly isLocal: boolean;
 
   /**
@@ -46,6 +47,12 @@ export class Run implements Assignment, Scope {
   context(): RunContext {
     this.#context ??= new RunContext(this, this.#host);
     return this.#context;
+  }
+
+  /** The params as the handler was asked with: with streams in the places of those that it reads. */
+  get asked(): Params | undefined {
+    const { streams, request } = this;
+    return (streams === undefined ? request : streams.withInputs(request)).params;
   }
 
   get invoke(): Scope["invoke"] {
@@ -87,6 +94,7 @@ export class Run implements Assignment, Scope {
   /** Nothing more comes from its handler that could be told. */
   end(): void {
     this.#context?.end();
+    this.isOver = true;
   }
 
   // Called as members of a scope, so that a run without anything around it costs no closures.

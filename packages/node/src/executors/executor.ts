@@ -24,6 +24,8 @@ export interface Executor {
   resumeStreams(run: Run): void;
   /** Runs at once what is collected for later. */
   flush(): void;
-  /** Leaves nothing behind. */
+  /** Ends by force what still runs, and begins nothing more. Resolves when that is over. */
+  end(): Promise<void>;
+  /** Leaves nothing behind, once nothing runs any more. */
   close(): Promise<void>;
 }

@@ -116,6 +116,10 @@ export class Executors implements Executor {
     for (const pool of this.#pools.values()) pool.flush();
   }
 
+  async end(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.end()));
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
   }

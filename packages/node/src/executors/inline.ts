@@ -43,5 +43,8 @@ export class InlineExecutor implements Executor {
     this.#dispatcher.flush();
   }
 
+  /** What runs here can't be ended. */
+  async end(): Promise<void> {}
+
   async close(): Promise<void> {}
 }

@@ -77,6 +77,11 @@ export class PoolWorker {
     return this.#units.has(unit.number);
   }
 
+  /** Whether it has anything that it has not answered. */
+  get isBusy(): boolean {
+    return this.#units.size > 0;
+  }
+
   /** Ends it at once. */
   end(): void {
     this.#handle.end();

@@ -12,6 +12,8 @@ import { PoolUnit } from "./unit.ts";
 const maxMore = 16;
 /** How often it is looked which tasks workers run. */
 const lookMs = 10;
+/** How long workers may take to end by force, of which a thread may not be able to at once. */
+const endMs = 2_000;
 const maxUnit = 2 ** 31 - 1;
 
 export class Pool implements Executor {
@@ -30,6 +32,9 @@ export class Pool implements Executor {
   #failure: string | undefined;
   #onOpened: ((failure?: string) => void) | undefined;
   #onEmpty: (() => void) | undefined;
+  /** Nothing is given to workers any more, and none is started. */
+  #isEnding = false;
+  #onWorkerGone: ((worker: PoolWorker) => void) | undefined;
 
   constructor(options: PoolOptions, host: PoolHost) {
     this.#options = options;
@@ -97,7 +102,24 @@ export class Pool implements Executor {
     this.#gatherer.flush();
   }
 
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    const busy = [...this.#workers.values()].filter((worker) => worker.isBusy);
+    if (busy.length === 0) return;
+    const left = new Set(busy);
+    await new Promise<void>((resolve) => {
+      const timer = this.#host.runtime.after(endMs, resolve);
+      this.#onWorkerGone = (worker) => {
+        if (!left.delete(worker) || left.size > 0) return;
+        timer.cancel();
+        resolve();
+      };
+      for (const worker of busy) worker.end();
+    });
+  }
+
   async close(): Promise<void> {
+    this.#isEnding = true;
     await Promise.all([...this.#workers.values()].map((worker) => worker.leave()));
     this.#handle({ type: "close" });
     if (this.#workers.size > 0) {
@@ -138,14 +160,14 @@ export class Pool implements Executor {
   #perform(effect: PoolEffect<PoolUnit>): void {
     switch (effect.type) {
       case "give":
-        this.#workers.get(effect.worker)?.give(effect.unit, effect.beside);
+        if (!this.#isEnding) this.#workers.get(effect.worker)?.give(effect.unit, effect.beside);
         break;
       case "abort":
         for (const index of effect.unit.parts.keys())
           this.#workers.get(effect.worker)?.abort(effect.unit, index);
         break;
       case "spawn":
-        this.#spawn(effect.worker);
+        if (!this.#isEnding) this.#spawn(effect.worker);
         break;
       case "end":
         this.#workers.get(effect.worker)?.end();
@@ -201,6 +223,7 @@ export class Pool implements Executor {
         this.#workers.delete(id);
         this.#host.logger.debug({ kind, worker: id, why }, "a worker is gone");
         this.#handle({ type: "gone", worker: id, running, why });
+        this.#onWorkerGone?.(worker);
         if (this.#workers.size === 0) this.#onEmpty?.();
       },
     });

@@ -8,7 +8,8 @@ import type { NodeSetup } from "./setup.ts";
 
 /** The run of a task, as far as its pipeline has to know it. */
 export interface PipelineRun {
-  readonly request: { readonly params?: Params };
+  /** How it was asked for, with what it reads in place. */
+  readonly asked: Params | undefined;
   context(): RunContext;
 }
 
@@ -19,7 +20,7 @@ export interface PipelineOptions {
 }
 
 /** Knows no node: a worker has one of its own. */
-export class Pipeline implements Omit<NodeSetup, "onException"> {
+export class Pipeline implements Omit<NodeSetup, "onException" | "runLocal"> {
   /** Copied when it changes: what runs keeps what it began with. */
   #middleware: readonly Middleware[] = [];
   readonly #resolvers = new Resolvers();
@@ -78,7 +79,7 @@ export class Pipeline implements Omit<NodeSetup, "onException"> {
   /** The params with what resolvers make of them. */
   prepare(run: PipelineRun, params: readonly unknown[]): readonly unknown[] | Promise<readonly unknown[]> {
     if (!this.hasResolvers) return params;
-    return this.#resolvers.apply(params, run.request.params, (): TaskContext => run.context());
+    return this.#resolvers.apply(params, run.asked, (): TaskContext => run.context());
   }
 
   /** Calls a handler with params that may have to be resolved, through all middleware. */

@@ -14,6 +14,8 @@ interface Opened extends Provided {
 const checkName = nameOption(200);
 /** A connection that does not come to an end must not keep a node from ending. */
 const closeMs = 5_000;
+/** What all together have: those whose turn comes later are closed, but not waited for. */
+export const closeAllMs = 10_000;
 
 export class Resources {
   readonly #logger: Logger;
@@ -74,24 +76,26 @@ export class Resources {
     }
   }
 
-  /** In reverse order, one after the other. What can't be closed is logged. */
+  /** In reverse order, one after the other, within `closeAllMs`. What can't be closed is logged. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    const endsAt = this.#runtime.now() + closeAllMs;
     for (const { name, close, resource } of [...this.#opened.values()].reverse()) {
       this.#opened.delete(name);
       if (close === undefined) continue;
       try {
-        await this.#inTime(async () => close(resource as never));
+        const left = Math.max(0, endsAt - this.#runtime.now());
+        await this.#inTime(async () => close(resource as never), Math.min(closeMs, left));
       } catch (error) {
         this.#logger.error({ err: error, resource: name }, "could not close a resource");
       }
     }
   }
 
-  #inTime(close: () => Promise<unknown>): Promise<void> {
+  #inTime(close: () => Promise<unknown>, ms: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = this.#runtime.after(closeMs, () =>
-        reject(new Error(`Expected it to be closed within ${closeMs} ms`)),
+      const timer = this.#runtime.after(ms, () =>
+        reject(new Error(`Expected it to be closed within ${Math.round(ms)} ms`)),
       );
       close()
         .then(() => resolve(), reject)

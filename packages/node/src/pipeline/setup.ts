@@ -1,4 +1,5 @@
 // What a module may do to the node, or the worker, that loads it: `export function configure(node: NodeSetup)`.
+import type { Params } from "zerotask-core";
 import type { ExceptionListener } from "../exceptions.ts";
 import type { Middleware } from "./middleware.ts";
 import type { Resolver } from "./resolvers.ts";
@@ -14,7 +15,7 @@ export interface NodeSetup {
    * Opens a resource before the first task is taken, after those that were provided before; handlers get it by
    * `current().resource(name)`. It is closed when the last handler has ended, before those that were provided before.
    * @param name 1 to 200 characters
-   * @param close gets what `open` returned or promised; it has 5 seconds
+   * @param close gets what `open` returned or promised; it has 5 seconds, and all together have 10
    * @throws OptionError for a name that is taken, or when tasks are being taken already
    */
   provide<T>(name: string, open: () => T | PromiseLike<T>, close?: (resource: T) => unknown): void;
@@ -32,4 +33,12 @@ export interface NodeSetup {
    * @returns what ends that
    */
   onException(listener: ExceptionListener): () => void;
+  /**
+   * Runs a task on the node that loads the module, and on no other, from when it starts: see `Node.runLocal`. Does nothing
+   * in a worker, as the node does it.
+   * @param params by position or by name
+   * @returns the id of the task; nothing in a worker
+   * @throws OptionError for params that are none
+   */
+  runLocal(method: string, params?: Params): string | undefined;
 }

@@ -5,23 +5,28 @@ interface Ending {
   killAt: number;
   /** The broker waits to hear how it ends. */
   isAwaited: boolean;
+  /** Its time was over. */
   isKilled: boolean;
+  /** That could not be done: only it itself can end it. */
+  isUnstoppable: boolean;
 }
 
 export class Endings<A> {
   readonly #endings = new Map<A, Ending>();
 
-  /** The run is to have ended by `killAt`; of two times the earlier counts. */
+  /** The run is to have ended by `killAt`; of two times the earlier counts, unless it outlived that. */
   begin(run: A, killAt: number, isAwaited: boolean): void {
     const known = this.#endings.get(run);
     if (known === undefined) {
-      this.#endings.set(run, { killAt, isAwaited, isKilled: false });
+      this.#endings.set(run, { killAt, isAwaited, isKilled: false, isUnstoppable: false });
       return;
     }
     known.isAwaited ||= isAwaited;
-    // One that could not be killed is asked about once more.
-    if (known.isKilled && isAwaited) known.isKilled = false;
-    known.killAt = Math.min(known.killAt, killAt);
+    if (known.isUnstoppable && known.isKilled && isAwaited) {
+      // It is asked about once more, and has the time for it that is said now.
+      known.isKilled = false;
+      known.killAt = killAt;
+    } else known.killAt = Math.min(known.killAt, killAt);
   }
 
   /** Those whose time is over now, each once. */
@@ -44,9 +49,12 @@ export class Endings<A> {
     return next;
   }
 
-  /** Whether somebody waits for the end of this run. */
-  isAwaited(run: A): boolean {
-    return this.#endings.get(run)?.isAwaited === true;
+  /** The run could not be ended by force. @returns whether somebody waits for its end */
+  couldNotKill(run: A): boolean {
+    const ending = this.#endings.get(run);
+    if (ending === undefined) return false;
+    ending.isUnstoppable = true;
+    return ending.isAwaited;
   }
 
   /** The run has ended. @returns how, if somebody waits for that */
@@ -55,6 +63,6 @@ export class Endings<A> {
     if (ending === undefined) return undefined;
     this.#endings.delete(run);
     if (!ending.isAwaited) return undefined;
-    return ending.isKilled ? "killed" : "cooperative";
+    return ending.isKilled && !ending.isUnstoppable ? "killed" : "cooperative";
   }
 }

@@ -206,7 +206,7 @@ export class Room<A extends Assignment> {
 
   /** It could not be ended by force: who waits for its end is told. */
   onUnstoppable(assignment: A): void {
-    if (this.#endings.isAwaited(assignment)) this.#turn.effect({ type: "report-unstoppable", assignment });
+    if (this.#endings.couldNotKill(assignment)) this.#turn.effect({ type: "report-unstoppable", assignment });
   }
 
   #abort({ assignment, hasBegun }: Held<A>, killAt: number, isAwaited: boolean): void {

@@ -29,6 +29,7 @@ export class RunStreams {
   readonly #output: StreamProducer | undefined;
   readonly #inputs = new Map<InputKey, StreamConsumer>();
   #hasYielded = false;
+  #filled: Request | undefined;
 
   constructor(shape: StreamShape, carrier: StreamCarrier) {
     const { output = false, inputs = [], ...window } = shape;
@@ -53,9 +54,14 @@ export class RunStreams {
     return this.#output !== undefined;
   }
 
-  /** The request as its handler is to get it: with streams in the places of its inputs. */
+  /** The request of its run as its handler is to get it: with streams in the places of its inputs. Always the same one. */
   withInputs(request: Request): Request {
     if (this.#inputs.size === 0) return request;
+    this.#filled ??= this.#fill(request);
+    return this.#filled;
+  }
+
+  #fill(request: Request): Request {
     const { params = [] } = request;
     const filled = (Array.isArray(params) ? [...params] : { ...params }) as { [key: InputKey]: unknown };
     for (const [input, consumer] of this.#inputs) filled[input] = consumer;

@@ -2,7 +2,10 @@
 import type { Logger } from "zerotask-core";
 import type { Node } from "../node.ts";
 
-/** What a process ends with that can't start, and couldn't if it were tried again: EX_CONFIG of sysexits.h. */
+/**
+ * What a process ends with that was given what it can't start with: options, modules, a name that is taken. EX_CONFIG of
+ * sysexits.h.
+ */
 export const refusedExitCode = 78;
 
 /** From a process: it serves these methods now. */
@@ -49,7 +52,7 @@ export class Supervision {
     this.#node.stop(options).then(
       () => process.exit(0),
       (error: unknown) => {
-        this.#logger.error({ error }, "could not stop cleanly");
+        this.#logger.error({ err: error }, "could not stop cleanly");
         process.exit(1);
       },
     );

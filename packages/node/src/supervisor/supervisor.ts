@@ -67,7 +67,7 @@ export class Supervisor {
       try {
         this.#perform(effect);
       } catch (error) {
-        logger.error({ error }, `could not perform ${effect.type}`);
+        logger.error({ err: error }, `could not perform ${effect.type}`);
       }
     }
   }
@@ -128,7 +128,7 @@ export class Supervisor {
       this.#handle({ type: "ready", process: id });
     });
     child.on("error", (error) => {
-      this.#options.logger.error({ error, place }, "a process can't be started, or told anything");
+      this.#options.logger.error({ err: error, place }, "a process can't be started, or told anything");
       // One that never was does not exit either.
       if (child.pid === undefined) this.#onEnd(id, "crashed");
     });

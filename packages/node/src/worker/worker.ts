@@ -135,6 +135,8 @@ class Worker {
       resolve: (scheme, resolver) => pipeline.resolve(scheme, resolver),
       // Exceptions are told to the node, whose own listeners hear of them.
       onException: () => () => undefined,
+      // The node itself does.
+      runLocal: () => undefined,
     };
   }
 

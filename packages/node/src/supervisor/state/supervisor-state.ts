@@ -12,7 +12,7 @@ export type SupervisorEvent =
   | { readonly type: "stop" }
   | { readonly type: "tick" };
 
-/** `left`: it had nothing more to do. `refused`: it can't start, and couldn't if it were tried again. */
+/** `left`: it had nothing more to do. `refused`: it was given what no process can start with. */
 export type ProcessEnd = "left" | "refused" | "crashed";
 
 export type SupervisorEffect =
@@ -224,9 +224,13 @@ export class SupervisorState {
     if (place.next !== undefined) return;
     if (end === "left" && readyAt !== undefined) place.hasLeft = true;
     else if (end !== "refused") this.#restartLater(place, readyAt === undefined ? 0 : this.#now - readyAt);
-    else if (this.#config.isWatching && place.wasReady) {
+    else if (!place.wasReady) this.#stop(1);
+    else if (this.#config.isWatching) {
       this.#effects.push({ type: "not-replaced", place: place.number, isServed: false });
-    } else this.#stop(1);
+    } else {
+      // It could start once, and others may serve: what keeps it from that may pass.
+      this.#restartLater(place, 0);
+    }
   }
 
   #restartLater(place: Place, ranMs: number): void {
