@@ -1,6 +1,6 @@
 // Handlers in threads and processes: they hold up nobody, fail alone, and can be ended by force.
 import assert from "node:assert/strict";
-import { AsyncClient, Client, TaskFailedError } from "zerotask-client";
+import { AsyncClient, Client, isStatus, TaskFailedError } from "zerotask-client";
 import { Dispatcher } from "zerotask-core";
 import { withCluster } from "../cluster.ts";
 import type * as tasks from "./tasks.ts";
@@ -14,8 +14,8 @@ await withCluster(
     const spinning = later.spin();
     // It computes for ever in its thread; here all goes on.
     assert.deepEqual(await client.primes(10), [2, 3, 5, 7]);
-    for await (const { data } of spinning.events())
-      if ((data as { status?: string }).status === "RUNNING") break;
+    for await (const event of spinning.events())
+      if (isStatus(event) && event.data.status === "RUNNING") break;
     assert.equal(await spinning.stop({ graceMs: 20 }), "killed");
 
     const error = await client.crash().catch((thrown: unknown) => thrown);

@@ -204,6 +204,24 @@ it("closes what still runs, whatever it waits for", async () => {
   await close();
 });
 
+it("runs isolated methods inline, unless it is told of modules or workers", async () => {
+  const dispatcher = new Dispatcher();
+  const { threadId } = await import("node:worker_threads");
+  for (const isolate of ["thread", "process"] as const) {
+    const where = async () => [process.pid, (await import("node:worker_threads")).threadId];
+    dispatcher.add(isolate, where, { isolate, maxMemoryMb: 64 });
+  }
+  const cluster = await testCluster({ seed: 1, dispatcher });
+  onTestFinished(() => cluster.close());
+  for (const method of ["thread", "process"]) {
+    expect(await cluster.client().$call(method)).toEqual([process.pid, threadId]);
+  }
+  for (const node of [{ isolate: "none" }, { workers: 1 }, { modules: [] }] as const) {
+    await expect(testCluster({ dispatcher, node })).rejects.toThrow("paths of the modules that serve");
+    await expect(cluster.addNode(node)).rejects.toThrow("paths of the modules that serve");
+  }
+});
+
 it("refuses options that can't be right, and leaves nothing behind when it can't start", async () => {
   for (const options of [{ seed: 0.5 }, { nodes: -1 }, { nonsense: 1 }, { modules: {} }, { modules: [5] }]) {
     await expect(testCluster(options as object)).rejects.toBeInstanceOf(OptionError);

@@ -3,6 +3,10 @@ import { expect, expectTypeOf, it } from "vitest";
 import {
   AsyncClient,
   Client,
+  type GapEvent,
+  isStatus,
+  type ProgressEvent,
+  type StatusEvent,
   type TaskEvent,
   type TaskHandle,
   type TaskLogLevel,
@@ -150,4 +154,32 @@ it("types what is told of tasks", () => {
     // @ts-expect-error either or
     later.add(5, 6).logs({ follow: "yes" });
   });
+});
+
+it("types the events that a loop is over by their name", () => {
+  const client = new Client<typeof calculator>();
+  neverRun(async () => {
+    expectTypeOf(client.$events()).toEqualTypeOf<AsyncIterable<TaskEvent>>();
+    expectTypeOf(client.$events({ event: "saved" })).toEqualTypeOf<AsyncIterable<TaskEvent>>();
+    expectTypeOf(client.$events({ event: "status" })).toEqualTypeOf<AsyncIterable<StatusEvent | GapEvent>>();
+    expectTypeOf(client.$events({ event: "progress" })).toEqualTypeOf<
+      AsyncIterable<ProgressEvent | GapEvent>
+    >();
+    for await (const { event, data } of client.$events({ method: "add", event: "status" })) {
+      // @ts-expect-error a gap has no data
+      void data.status;
+      if (event === "status") expectTypeOf(data.error).toEqualTypeOf<string | undefined>();
+      // @ts-expect-error there is no such status
+      void (event === "status" && data.status === "RUNING");
+    }
+    for await (const event of client.$events()) {
+      if (isStatus(event)) expectTypeOf(event).toEqualTypeOf<StatusEvent>();
+      else expectTypeOf(event.data).toEqualTypeOf<unknown>();
+    }
+  });
+  const told = { seq: 1, at: new Date(0), taskId: "a-1", method: "add", data: undefined };
+  expect([isStatus({ ...told, event: "status" }), isStatus({ ...told, event: "saved" })]).toEqual([
+    true,
+    false,
+  ]);
 });

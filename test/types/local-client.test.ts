@@ -2,7 +2,7 @@
 import { expectTypeOf, it } from "vitest";
 import { type AsyncClient, type Client, LocalClient, type TaskHandle } from "zerotask-client";
 import { Dispatcher, task } from "zerotask-core";
-import { type BatchRun, type Middleware, Node, type NodeSetup, type TaskRun } from "zerotask-node";
+import { type BatchRun, current, type Middleware, Node, type NodeSetup, type TaskRun } from "zerotask-node";
 import { type TestCluster, testCluster } from "zerotask-testing";
 
 const dispatcher = new Dispatcher();
@@ -31,9 +31,20 @@ it("types a local client by its module", () => {
 it("lets a local client stand in for the others", () => {
   const local = new LocalClient<Tasks>(dispatcher);
   expectTypeOf(local).toExtend<Client<Tasks>>();
-  expectTypeOf<ReturnType<typeof local.$later.math.add>>().toExtend<
-    ReturnType<AsyncClient<Tasks>["math"]["add"]>
+  const later: AsyncClient<Tasks> = local.$later;
+  expectTypeOf(later.$with({ retries: 1 }).math.add).returns.toEqualTypeOf<
+    TaskHandle<number, readonly [a: number, b: number]>
   >();
+  expectTypeOf(new LocalClient().$later).toEqualTypeOf<AsyncClient>();
+});
+
+it("types the client of a handler, by which it calls and submits", () => {
+  const client = () => current<Tasks>().client;
+  const call = () => client().$with({ retries: 1 }).math.add(1, 2);
+  expectTypeOf(call).returns.toEqualTypeOf<Promise<number>>();
+  expectTypeOf(client).returns.toExtend<Client<Tasks>>();
+  const later = () => client().$with({ retries: 1 }).$later;
+  expectTypeOf(later).returns.toEqualTypeOf<AsyncClient<Tasks>>();
 });
 
 it("has a clock where a test cluster has a seed", () => {

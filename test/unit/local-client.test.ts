@@ -165,6 +165,30 @@ it("gives handlers a context, whose client calls other tasks within their time",
   await expect(client.missing()).rejects.toThrow('Expected the name of a resource ("db"), got "dbx"');
 });
 
+it("gives back one slot of a run that ends while a task of its own is still waited for", async () => {
+  const { opened, open } = gate();
+  let [running, most] = [0, 0];
+  const client = serve(
+    (dispatcher) => {
+      dispatcher.add("outer", () => void current().client.$later.inner().wait());
+      dispatcher.add("inner", () => opened);
+      dispatcher.add("count", async () => {
+        most = Math.max(most, ++running);
+        await settled();
+        running--;
+      });
+    },
+    { slots: 2 },
+  );
+  await client.outer();
+  await Promise.all([client.count(), client.count(), client.count()]);
+  expect(most).toBe(1);
+  open();
+  await settled();
+  await Promise.all([client.count(), client.count(), client.count()]);
+  expect(most).toBe(2);
+});
+
 it("keeps logs, events and progress for early and late readers", async () => {
   const { opened, open } = gate();
   const client = serve((dispatcher) =>
@@ -183,6 +207,7 @@ it("keeps logs, events and progress for early and late readers", async () => {
   const kinds = (await early).map(({ event, data }) => [event, (data as { status?: string }).status ?? data]);
   expect(kinds).toEqual([
     ["status", "QUEUED"],
+    ["status", "ASSIGNED"],
     ["status", "RUNNING"],
     ["progress", { fraction: 0.5, note: "half" }],
     ["saved", [1]],
@@ -195,6 +220,62 @@ it("keeps logs, events and progress for early and late readers", async () => {
     ["info", "begins", { step: 1 }],
     ["warn", "ends", "5n"],
   ]);
+});
+
+it("tells slow readers where something is missing, and keeps the last of it", async () => {
+  const { opened, open } = gate();
+  const client = serve((dispatcher) =>
+    dispatcher.add("work", async () => {
+      current().log.info("begins");
+      await opened;
+      for (let n = 1; n <= 2_000; n++) {
+        current().emit("made", n);
+        current().log.info(`made ${n}`);
+      }
+    }),
+  );
+  const handle: TaskHandle = client.$later.work();
+  const events = handle.events()[Symbol.asyncIterator]();
+  const lines = handle.logs()[Symbol.asyncIterator]();
+  expect(await events.next()).toMatchObject({ value: { data: { status: "QUEUED" } } });
+  expect(await lines.next()).toMatchObject({ value: { message: "begins" } });
+  open();
+  await handle.wait();
+  expect(await events.next()).toMatchObject({ value: { event: "gap", taskId: handle.id } });
+  expect(await events.next()).toMatchObject({ value: { event: "made", data: 1_002 } });
+  expect(await lines.next()).toMatchObject({ value: { level: "warn", attempt: 0 } });
+  expect(await lines.next()).toMatchObject({ value: { message: "made 1001" } });
+  // Who has seen nothing yet misses nothing.
+  const late = await collect(handle.events());
+  expect([late.length, late[0]?.event, late.at(-1)?.event]).toEqual([1_000, "made", "status"]);
+});
+
+it("does not hear what a run tells that was given up", async () => {
+  const { opened, open } = gate();
+  const { opened: over, open: end } = gate();
+  const client = serve((dispatcher) =>
+    dispatcher.add(
+      "work",
+      async () => {
+        if (current().attempt === 2) return "anew";
+        await opened;
+        current().emit("late");
+        current().log.info("late");
+        end();
+        return "too late";
+      },
+      { timeoutMs: 10 },
+    ),
+  );
+  const handle: TaskHandle = client.$later.work();
+  await expect(handle.wait()).rejects.toBeInstanceOf(TaskExpiredError);
+  await handle.reload();
+  const told = collect(handle.events());
+  open();
+  await over;
+  expect(await handle.wait()).toBe("anew");
+  expect((await told).map(({ event }) => event)).not.toContain("late");
+  expect(await collect(handle.logs())).toEqual([]);
 });
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -304,8 +385,9 @@ it("stops what waits at once, and tells whether what runs has ended", async () =
   await expect(stubborn.wait()).rejects.toBeInstanceOf(TaskStoppedError);
   expect(await quick.stop()).toBe("finished-first");
   await polite.start();
-  await expect(quick.start()).rejects.toBeInstanceOf(UnknownTaskError);
-  for await (const { data } of polite.events()) if ((data as { status: string }).status === "RUNNING") break;
+  await expect(quick.start()).rejects.toBeInstanceOf(ConflictError);
+  await settled();
+  expect(await polite.status()).toBe("RUNNING");
   expect(await polite.stop()).toBe("cooperative");
   await quick.reload();
   expect(await quick.wait()).toBe(1);

@@ -2,6 +2,7 @@
 import { OptionError, type Params } from "zerotask-core";
 import { handleHostOf } from "./handle-host.ts";
 import type { Management } from "./management.ts";
+import type { Nesting } from "./nesting.ts";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
 import { methodProxy } from "./proxy.ts";
 import { openShared, type Shared } from "./shared.ts";
@@ -40,19 +41,22 @@ class AsyncClientImplementation {
   constructor(first?: string | ClientOptions, second?: ClientOptions) {
     const options = resolveClientOptions(first, second);
     // biome-ignore lint/correctness/noConstructorReturn: what users hold is the proxy
-    return view(openShared(options, options.closeTimeoutMs), options.call) as AsyncClientImplementation;
+    return laterView(openShared(options, options.closeTimeoutMs), options.call) as AsyncClientImplementation;
   }
 }
 
-function view(shared: Shared, options: CallOptions): object {
+/** @param nesting where a handler submits the tasks: they are of its trace, but have all the time that they want */
+export function laterView(shared: Shared, options: CallOptions, nesting?: Nesting): object {
   const { tracker, management, close } = shared;
-  const host = handleHostOf(shared);
-  const track = tracker.submitter(options);
+  const host = handleHostOf(shared, nesting);
+  const inherited = nesting === undefined ? {} : { trace: nesting.trace };
+  const track = tracker.submitter(options, inherited);
+  const ignored = { ...options, ...inherited };
   const submit = (method: string, params: Params): TaskHandle => new TaskHandle(track(method, params), host);
   const controls = {
     ...management,
-    $with: (more: CallOptions) => view(shared, resolveCallOptions(more, options)),
-    $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params, options)),
+    $with: (more: CallOptions) => laterView(shared, resolveCallOptions(more, options), nesting),
+    $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params, ignored)),
     $handle: (id: string) => {
       if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);
       return new TaskHandle(tracker.find(id), host);

@@ -1,5 +1,6 @@
 // `await client.add(5, 6)`: calls, each answered by a promise.
 import { BrokerMethod, optionsToWire, type Params } from "zerotask-core";
+import { type AsyncClient, laterView } from "./async-client.ts";
 import { delayOf } from "./delayed-text.ts";
 import type { Management } from "./management.ts";
 import { type Inherited, inheritedFrom, type Nesting } from "./nesting.ts";
@@ -34,6 +35,17 @@ export interface ClientControls<Methods> extends Management<Methods> {
  * `BrokerUnavailableError`, or another `ZeroTaskError`.
  */
 export type Client<Methods = unknown> = Calls<Methods> & ClientControls<Methods>;
+
+/** By which a handler calls other tasks, and submits them. */
+export type NestedClient<Methods = unknown> = Calls<Methods> &
+  Omit<ClientControls<Methods>, "$with"> & {
+    $with(options: CallOptions): NestedClient<Methods>;
+    /**
+     * Submits tasks, which are of the same trace, and go on when this one has ended: they have as much time as their own
+     * options say. Its `$close` does nothing.
+     */
+    readonly $later: AsyncClient<Methods>;
+  };
 
 export interface StreamControls {
   /** Reads what the method of this name yields. */
@@ -70,10 +82,10 @@ export class NestedClients {
   }
 
   /** The client of one run. Its `$close` does nothing: the connection is the node's. */
-  of(nesting: Nesting): Client {
+  of(nesting: Nesting): NestedClient {
     const { session, tracker, feeds, management, streams } = this.#shared;
     const close = async (): Promise<void> => undefined;
-    return view({ session, tracker, feeds, management, streams, close }, {}, nesting) as Client;
+    return view({ session, tracker, feeds, management, streams, close }, {}, nesting) as NestedClient;
   }
 
   close(): Promise<void> {
@@ -97,7 +109,18 @@ function view(shared: Shared, options: CallOptions, nesting?: Nesting): object {
     $close: close,
     [Symbol.asyncDispose]: close,
   };
+  if (nesting !== undefined) addLater(controls, () => laterView(shared, options, nesting));
   return methodProxy(controls, call);
+}
+
+/** Made when it is asked for: most handlers submit nothing. */
+function addLater(controls: object, make: () => object): void {
+  let later: object | undefined;
+  const get = (): object => {
+    later ??= make();
+    return later;
+  };
+  Object.defineProperty(controls, "$later", { get, enumerable: true });
 }
 
 function nestedCaller(shared: Shared, nesting: Nesting, options: CallOptions): Invoke<Promise<unknown>> {

@@ -2,6 +2,7 @@
 import type { Params, Runtime } from "zerotask-core";
 import type { LogOptions } from "./events/feeds.ts";
 import type { TaskEvent, TaskLogLine, TaskProgress } from "./events/task-event.ts";
+import type { Nesting } from "./nesting.ts";
 import type { Shared } from "./shared.ts";
 import { reloadTask, type StopOptions, type StopOutcome, startTask, stopTask } from "./tasks/run-control.ts";
 import type { TrackedTask } from "./tasks/tracked-task.ts";
@@ -9,6 +10,8 @@ import type { TrackedTask } from "./tasks/tracked-task.ts";
 /** What all handles of one client share. */
 export interface HandleHost {
   readonly runtime: Runtime;
+  /** Where a handler waits: one more of its tasks is waited for (+1), or one less (−1). */
+  readonly onWaiting?: ((change: 1 | -1) => void) | undefined;
   /** A task by its id, whoever submitted it. */
   find(id: string): TrackedTask;
   eventsOf(task: TrackedTask): AsyncIterable<TaskEvent>;
@@ -21,9 +24,11 @@ export interface HandleHost {
   reload(id: string, params: Params | undefined, options: StopOptions): Promise<void>;
 }
 
-export function handleHostOf({ session, tracker, feeds }: Shared): HandleHost {
+/** @param nesting where a handler has the handles */
+export function handleHostOf({ session, tracker, feeds }: Shared, nesting?: Nesting): HandleHost {
   return {
     runtime: session.runtime,
+    onWaiting: nesting?.onWaiting,
     find: (id) => tracker.find(id),
     eventsOf: (task) => feeds.eventsOf(task),
     progressOf: (task) => feeds.progressOf(task),

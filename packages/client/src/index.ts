@@ -34,9 +34,25 @@ export {
   ZeroTaskError,
 } from "zerotask-core";
 export { AsyncClient, type AsyncClientControls } from "./async-client.ts";
-export { Client, type ClientControls, NestedClients, type StreamControls } from "./client.ts";
+export {
+  Client,
+  type ClientControls,
+  type NestedClient,
+  NestedClients,
+  type StreamControls,
+} from "./client.ts";
 export type { EventFilter, LogOptions } from "./events/feeds.ts";
-export type { TaskEvent, TaskLogLine, TaskProgress } from "./events/task-event.ts";
+export {
+  type EventsNamed,
+  type GapEvent,
+  isStatus,
+  type ProgressEvent,
+  type StatusChange,
+  type StatusEvent,
+  type TaskEvent,
+  type TaskLogLine,
+  type TaskProgress,
+} from "./events/task-event.ts";
 export type {
   FailedControls,
   FailedFilter,
@@ -45,12 +61,7 @@ export type {
   FailedTask,
 } from "./failed/failed.ts";
 export type { LimitChanges, LimitControls, LimitsOfMethod } from "./limits.ts";
-export {
-  LocalClient,
-  type LocalClientOptions,
-  type LocalLater,
-  type LocalLaterControls,
-} from "./local/local-client.ts";
+export { LocalClient, type LocalClientOptions } from "./local/local-client.ts";
 export type { Nesting } from "./nesting.ts";
 export type { CallOptions, ClientOptions } from "./options.ts";
 export type { Schedule } from "./schedules/schedule.ts";

@@ -1,6 +1,6 @@
 // What both clients have beside their methods: schedules, limits, failed tasks and events of the broker.
 import type { EventFilter, Feeds } from "./events/feeds.ts";
-import type { TaskEvent } from "./events/task-event.ts";
+import type { EventsNamed } from "./events/task-event.ts";
 import { type FailedControls, failedOf } from "./failed/failed.ts";
 import { type LimitControls, limitsOf } from "./limits.ts";
 import { type Schedules, schedulesOf } from "./schedules/schedules.ts";
@@ -21,7 +21,9 @@ export interface Management<Methods> {
    * that a broker no longer kept when a slow loop asked for them.
    * @throws OptionError. The loop throws UnknownTaskError, ClientClosedError, and where it begins BrokerUnavailableError
    */
-  $events(filter?: EventFilter<Methods>): AsyncIterable<TaskEvent>;
+  $events<Name extends string = string>(
+    filter?: EventFilter<Methods, Name>,
+  ): AsyncIterable<EventsNamed<Name>>;
 }
 
 /** Of one session, whatever options its calls have. */
@@ -30,6 +32,7 @@ export function managementOf(session: Session, feeds: Feeds): Management<unknown
     $schedules: schedulesOf(session),
     $limits: limitsOf(session),
     $failed: failedOf(session),
-    $events: (filter) => feeds.events(filter),
+    $events: <Name extends string>(filter?: EventFilter<unknown, Name>) =>
+      feeds.events(filter) as AsyncIterable<EventsNamed<Name>>,
   };
 }

@@ -56,8 +56,20 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
    */
   async wait(timeoutMs?: number): Promise<Result> {
     if (timeoutMs !== undefined) milliseconds("timeoutMs", timeoutMs);
-    const { runtime } = this.#host;
-    return withTimeout(this.#task.outcome() as Promise<Result>, timeoutMs, `task ${this.id}`, runtime);
+    const { runtime, onWaiting } = this.#host;
+    const outcome = withTimeout(
+      this.#task.outcome() as Promise<Result>,
+      timeoutMs,
+      `task ${this.id}`,
+      runtime,
+    );
+    if (onWaiting === undefined) return outcome;
+    onWaiting(1);
+    try {
+      return await outcome;
+    } finally {
+      onWaiting(-1);
+    }
   }
 
   /** The same as `wait`. */

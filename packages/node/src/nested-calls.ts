@@ -1,5 +1,5 @@
 // The clients by which handlers call other tasks: one connection to each broker that tasks come from.
-import { type Client, NestedClients } from "zerotask-client";
+import { type NestedClient, NestedClients } from "zerotask-client";
 import type { Dial, Listen, Logger, Runtime } from "zerotask-core";
 import type { Run } from "./run.ts";
 
@@ -27,7 +27,7 @@ export class NestedCalls {
   }
 
   /** The client of one run. */
-  clientOf(run: Run): Client {
+  clientOf(run: Run): NestedClient {
     let waiting = 0;
     const { onWaiting } = this.#options;
     return this.#connection(run.link).of({

@@ -42,7 +42,10 @@ export interface NodeOptions {
   readonly captureConsole?: boolean;
   /** Where handlers run whose tasks don't say otherwise. @default "none": in the node's own thread */
   readonly isolate?: Isolation;
-  /** Workers that run isolated tasks at once, of each kind that its methods ask for. @default one for each processor */
+  /**
+   * Workers that run isolated tasks at once, of each kind that its methods ask for. With 0 there are none: isolated tasks
+   * run in the node's own thread as others do, which is for tests. @default one for each processor
+   */
   readonly workers?: number;
   /** How much memory a worker may use whose tasks don't say otherwise, in MiB. @default no bound */
   readonly maxMemoryMb?: number;
@@ -84,7 +87,7 @@ export function resolveNodeOptions(options: NodeOptions): ResolvedNodeOptions {
   return {
     name: options.name === undefined ? undefined : nameOption("name", options.name),
     isolate: options.isolate ?? "none",
-    workers: positiveInteger("workers", options.workers ?? availableParallelism()),
+    workers: nonNegativeInteger("workers", options.workers ?? availableParallelism()),
     maxMemoryMb: options.maxMemoryMb,
     modules: readModules(options.modules ?? []),
     slots,

@@ -1,6 +1,6 @@
 // What `current()` returns in a handler: what is known of its run, and what it can tell and ask.
 
-import type { Client } from "zerotask-client";
+import type { NestedClient } from "zerotask-client";
 import {
   type TaskContext as CoreContext,
   OptionError,
@@ -16,9 +16,10 @@ import type { RunStreams } from "./streams/run-streams.ts";
 export interface TaskContext<Methods = unknown> extends CoreContext {
   /**
    * Calls other tasks: they have no more time than this one, and belong to its trace. While this task waits for them its
-   * slot is free for others, so that a node never waits for itself.
+   * slot is free for others, so that a node never waits for itself. By its `$later` it submits tasks, which have time of
+   * their own.
    */
-  readonly client: Client<Methods>;
+  readonly client: NestedClient<Methods>;
 }
 
 /** What runs of one process share. */
@@ -28,7 +29,7 @@ export interface RunHost {
   /** What surrounds their handlers, and what is provided to them. */
   readonly pipeline: Pipeline;
   /** The client of this run. */
-  clientOf(run: Run): Client;
+  clientOf(run: Run): NestedClient;
   /** The streams of a new run. */
   streamsOf(link: number, id: string, shape: StreamShape): RunStreams;
   /** Is told of what a handler threw. */
@@ -51,7 +52,7 @@ export class RunContext implements TaskContext {
   readonly #run: Run;
   readonly #host: RunHost;
   #controller: AbortController | undefined;
-  #client: Client | undefined;
+  #client: NestedClient | undefined;
 
   constructor(run: Run, host: RunHost) {
     const mark = run.id.lastIndexOf("#");
@@ -74,7 +75,7 @@ export class RunContext implements TaskContext {
     return this.#controller.signal;
   }
 
-  get client(): Client {
+  get client(): NestedClient {
     this.#client ??= this.#host.clientOf(this.#run);
     return this.#client;
   }

@@ -34,6 +34,10 @@ export interface TestClusterOptions {
   /** Sets each node up before it starts: what is provided and used. */
   readonly configure?: (node: NodeSetup) => unknown;
   readonly broker?: BrokerOptions;
+  /**
+   * Options of each node. Where they say nothing of `isolate`, `modules` or `workers`, isolated methods run inline, in the
+   * thread of the test.
+   */
   readonly node?: NodeOptions;
 }
 
@@ -45,7 +49,7 @@ export interface TestCluster {
   readonly broker: Broker;
   /** Those that live, in the order in which they were added. */
   readonly nodes: readonly Node[];
-  /** Starts one more node, and resolves when the broker knows it. */
+  /** Starts one more node, with these options before those of `node`, and resolves when the broker knows it. */
   addNode(options?: NodeOptions): Promise<Node>;
   /**
    * A node is gone at once, as by a crash of its process: nobody hears from it any more, and its tasks go to others. What its
@@ -198,11 +202,12 @@ class Cluster {
 
   async addNode(options: NodeOptions = {}): Promise<Node> {
     const process = this.#process("node");
+    const asked = { ...this.#options.node, ...options };
     const node = new Node({
       dispatcher: this.#dispatcher,
       drainMs: 0,
-      ...this.#options.node,
-      ...options,
+      ...(!isIsolating(asked) && { workers: 0 }),
+      ...asked,
       runtime: process,
       dial: this.#network.dialOf(process),
       listen: this.#network.listenOf(process),
@@ -260,6 +265,11 @@ class Cluster {
   #process(kind: string): SimulatedProcess {
     return new SimulatedProcess(this.#time, `${kind}${++this.#processes}`);
   }
+}
+
+/** Workers load modules from files: whoever wants them has to say which. */
+function isIsolating({ isolate, modules, workers }: NodeOptions): boolean {
+  return isolate !== undefined || modules !== undefined || workers !== undefined;
 }
 
 /** A node that drains may wait for its time, and so would the test. */

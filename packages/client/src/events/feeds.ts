@@ -28,12 +28,12 @@ import {
 } from "./task-event.ts";
 
 /** Which events are meant: all, unless something is said. */
-export interface EventFilter<Methods = unknown> {
+export interface EventFilter<Methods = unknown, Name extends string = string> {
   readonly method?: MethodName<Methods>;
   /** A task's id. */
   readonly task?: string;
   /** What the event is called: `"status"`, `"progress"`, or what handlers emit. */
-  readonly event?: string;
+  readonly event?: Name;
 }
 
 export interface LogOptions {

@@ -16,6 +16,43 @@ export interface TaskEvent<Data = unknown> {
   readonly data: Data;
 }
 
+/** The status of a task changed. */
+export interface StatusEvent extends TaskEvent<StatusChange> {
+  readonly event: "status";
+}
+
+export interface StatusChange {
+  readonly status: TaskStatus;
+  /** Which run of the task it is, from 1; not known where nothing but the status is kept of a task. */
+  readonly attempt?: number;
+  /** What went wrong, where it is `FAILED`, `STOPPED` or `EXPIRED`. */
+  readonly error?: string;
+}
+
+/** A handler told how far its task is. */
+export interface ProgressEvent extends TaskEvent<{ readonly fraction: number; readonly note?: string }> {
+  readonly event: "progress";
+}
+
+/** Some events are missing here, that are kept no longer. */
+export interface GapEvent extends TaskEvent<undefined> {
+  readonly event: "gap";
+}
+
+/** The events that a loop over those of this name tells. */
+export type EventsNamed<Name extends string> = string extends Name
+  ? TaskEvent
+  : Name extends "status"
+    ? StatusEvent | GapEvent
+    : Name extends "progress"
+      ? ProgressEvent | GapEvent
+      : TaskEvent;
+
+/** Whether an event tells of a change of the task's status: `isStatus(event) && event.data.status === "RUNNING"`. */
+export function isStatus(event: TaskEvent): event is StatusEvent {
+  return event.event === EventName.Status;
+}
+
 /** A line that a task's handler logged. */
 export interface TaskLogLine {
   readonly seq: number;

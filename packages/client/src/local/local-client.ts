@@ -12,6 +12,7 @@ import {
   silentLogger,
   systemRuntime,
 } from "zerotask-core";
+import type { AsyncClient } from "../async-client.ts";
 import type { ClientControls, StreamControls } from "../client.ts";
 import type { EventFilter } from "../events/feeds.ts";
 import { boundBy, type Nesting } from "../nesting.ts";
@@ -25,7 +26,6 @@ import type { LocalRun } from "./local-run.ts";
 import { LocalStream } from "./local-stream.ts";
 import type { LocalTask } from "./local-task.ts";
 import { LocalTasks } from "./local-tasks.ts";
-import type { LocalSubmits } from "./local-typing.ts";
 
 export type LocalClientOptions = CallOptions & {
   /** How many tasks run at once; one that waits for a call of its own doesn't count. @default 100 */
@@ -40,7 +40,7 @@ export type LocalClientOptions = CallOptions & {
 
 interface LocalControls<Methods> {
   /** Submits tasks: each call returns a handle at once. */
-  readonly $later: LocalLater<Methods>;
+  readonly $later: AsyncClient<Methods>;
   /** Calls generators: the items are made as they are asked for. */
   readonly $stream: Streams<Methods> & StreamControls;
   /** Submits tasks and forgets them: never rejects. */
@@ -55,19 +55,6 @@ interface LocalControls<Methods> {
   /** What runs hears of it by its signal; what is pending rejects with `ClientClosedError`. */
   $close(): Promise<void>;
 }
-
-export interface LocalLaterControls<Methods> {
-  $with(options: CallOptions): LocalLater<Methods>;
-  readonly $ignore: Ignores<Methods>;
-  $handle<Result = unknown>(id: string): TaskHandle<Result>;
-  // biome-ignore lint/suspicious/noExplicitAny: nothing is known of a method that is named at run time
-  $call(method: string, params?: Params): TaskHandle<any>;
-  $close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** Submits tasks as an `AsyncClient` does. */
-export type LocalLater<Methods = unknown> = LocalSubmits<Methods> & LocalLaterControls<Methods>;
 
 /**
  * Calls the methods of a dispatcher as a `Client` calls those of nodes, and can be handed over in place of one. Params and
@@ -157,7 +144,7 @@ function clientView(shared: Shared, options: CallOptions): object {
 }
 
 function laterView(shared: Shared, options: CallOptions): object {
-  const host = localHostOf(shared.tasks);
+  const host = localHostOf(shared.tasks, shared.nesting);
   const submit = (method: string, params: Params): TaskHandle =>
     new TaskHandle(submitted(shared, options, method, params), host);
   const controls = {
@@ -174,11 +161,11 @@ function commonControls(shared: Shared, options: CallOptions): object {
   // That of a run's client does nothing: it is not the run's to close.
   const close = async (): Promise<void> => (nesting === undefined ? tasks.close() : undefined);
   return {
-    $events: (filter?: EventFilter<unknown>) => tasks.events.follow(filter),
+    $events: (filter?: EventFilter<unknown>) => tasks.events.follow(filter, (id) => tasks.find(id).events),
     $ignore: methodProxy({}, (method, params) => void submitted(shared, options, method, params)),
     $handle: (id: string) => {
       if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);
-      return new TaskHandle(tasks.find(id), localHostOf(tasks));
+      return new TaskHandle(tasks.find(id), localHostOf(tasks, nesting));
     },
     $close: close,
     [Symbol.asyncDispose]: close,
@@ -238,7 +225,7 @@ function nestingOf(run: LocalRun, tasks: LocalTasks): Nesting {
     onWaiting: (change) => {
       const before = waiting;
       waiting += change;
-      if (before === 0 || waiting === 0) tasks.onWaiting(change);
+      if (before === 0 || waiting === 0) tasks.onWaiting(run, change);
     },
   };
 }

@@ -1,37 +1,35 @@
 // What handles do with tasks of this process.
 import { booleanOption, knownOptions } from "zerotask-core";
-import { progressOf, type TaskProgress } from "../events/task-event.ts";
+import { progressOf } from "../events/task-event.ts";
 import type { HandleHost } from "../handle-host.ts";
+import type { Nesting } from "../nesting.ts";
 import { graceOf, paramsOption } from "../tasks/run-control.ts";
 import type { TrackedTask } from "../tasks/tracked-task.ts";
+import { picked } from "./local-loop.ts";
 import type { LocalTask } from "./local-task.ts";
 import type { LocalTasks } from "./local-tasks.ts";
 
-export function localHostOf(tasks: LocalTasks): HandleHost {
+/** @param nesting where a handler has the handles */
+export function localHostOf(tasks: LocalTasks, nesting?: Nesting): HandleHost {
+  const { events } = tasks;
   const local = (task: TrackedTask): LocalTask => task as LocalTask;
   return {
     runtime: tasks.runtime,
+    onWaiting: nesting?.onWaiting,
     find: (id) => tasks.find(id),
-    eventsOf: (task) => local(task).events.read(true),
-    progressOf: (task) => progress(local(task)),
+    eventsOf: (task) => events.loop((wake) => local(task).events.read(true, wake)),
+    progressOf: (task) => events.loop((wake) => picked(local(task).events.read(true, wake), progressOf)),
     logsOf: (task, options) => {
       knownOptions("log", options, ["follow"]);
       const { follow = true } = options;
       booleanOption("follow", follow);
-      return local(task).lines.read(follow);
+      return events.loop((wake) => local(task).lines.read(follow, wake));
     },
     stop: (id, options) => tasks.stop(tasks.find(id), graceOf("stop", options)),
-    start: async (id) => tasks.start(tasks.find(id)),
+    start: (id) => tasks.start(tasks.find(id)),
     reload: (id, params, options) => {
       paramsOption(params);
       return tasks.reload(tasks.find(id), params, graceOf("reload", options));
     },
   };
-}
-
-async function* progress(task: LocalTask): AsyncGenerator<TaskProgress> {
-  for await (const event of task.events.read(true)) {
-    const told = progressOf(event);
-    if (told !== undefined) yield told;
-  }
 }

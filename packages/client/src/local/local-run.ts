@@ -1,8 +1,16 @@
 // One run of a task in this process, and what `current()` returns in it.
 import { inspect } from "node:util";
-import { OptionError, type Runtime, type Scope, type TaskContext, type TaskLog } from "zerotask-core";
+import {
+  EventName,
+  OptionError,
+  type Runtime,
+  type Scope,
+  type TaskContext,
+  type TaskLog,
+} from "zerotask-core";
 import { copyValue } from "./copy.ts";
 import type { LocalTask } from "./local-task.ts";
+import type { Stopping } from "./stopping.ts";
 
 /** What runs of one client share. */
 export interface LocalRunHost {
@@ -29,8 +37,11 @@ export class LocalRun implements Scope, TaskContext {
   #controller: AbortController | undefined;
   #client: unknown;
   isAborted = false;
-  /** Somebody stops the task, and hears when the handler has ended. */
-  onStopped: (() => void) | undefined;
+  /** Whether it takes up a slot: not while it waits for a call of its own, nor when it has ended. */
+  hasSlot = true;
+  hasEnded = false;
+  /** Where it is to end before its time. */
+  stopping: Stopping | undefined;
 
   constructor(task: LocalTask, timeoutMs: number | undefined, host: LocalRunHost) {
     const { id, method, trace = id, stream } = task.asked;
@@ -41,7 +52,7 @@ export class LocalRun implements Scope, TaskContext {
     this.trace = trace;
     this.deadline = timeoutMs === undefined ? undefined : Math.round(runtime.wall() + timeoutMs);
     this.#until = timeoutMs === undefined ? undefined : runtime.now() + timeoutMs;
-    this.log = logOf(task);
+    this.log = logOf(task, this);
     this.consume = stream && ((items) => stream.consume(items));
     this.#task = task;
     this.#host = host;
@@ -63,10 +74,15 @@ export class LocalRun implements Scope, TaskContext {
   }
 
   emit(event: string, data?: unknown): void {
-    if (typeof event !== "string" || event === "" || event.length > maxEventName || event === "status") {
+    if (
+      typeof event !== "string" ||
+      event === "" ||
+      event.length > maxEventName ||
+      event === EventName.Status
+    ) {
       throw new OptionError("event", `a name of 1 to ${maxEventName} characters other than "status"`, event);
     }
-    this.#task.tell(event, copyValue("data", data));
+    this.#tell(event, copyValue("data", data));
   }
 
   progress(fraction: number, note?: string): void {
@@ -74,7 +90,7 @@ export class LocalRun implements Scope, TaskContext {
       throw new OptionError("fraction", "a number from 0 to 1", fraction);
     }
     if (note !== undefined && typeof note !== "string") throw new OptionError("note", "a string", note);
-    this.#task.tell("progress", note === undefined ? { fraction } : { fraction, note });
+    this.#tell(EventName.Progress, note === undefined ? { fraction } : { fraction, note });
   }
 
   resource<T>(name: string): T {
@@ -99,6 +115,11 @@ export class LocalRun implements Scope, TaskContext {
     this.isAborted = true;
     this.#controller?.abort();
   }
+
+  /** What a run tells that was given up is not heard. */
+  #tell(event: string, data: unknown): void {
+    if (this.#task.run === this && event !== EventName.Gap) this.#task.tell(event, data);
+  }
 }
 
 /** What can't be copied is told as text: to log must not fail. */
@@ -110,9 +131,10 @@ function loggable(data: unknown): unknown {
   }
 }
 
-function logOf(task: LocalTask): TaskLog {
+function logOf(task: LocalTask, run: LocalRun): TaskLog {
   const { attempt } = task;
-  const at = (level: "debug" | "info" | "warn" | "error") => (message: string, data?: unknown) =>
-    task.log(level, attempt, String(message), loggable(data));
+  const at = (level: "debug" | "info" | "warn" | "error") => (message: string, data?: unknown) => {
+    if (task.run === run) task.log(level, attempt, String(message), loggable(data));
+  };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

@@ -1,6 +1,6 @@
 // One task in this process: where it stands, what is told of it, and its one outcome.
 import {
-  type ErrorObject,
+  EventName,
   errorFromWire,
   isSettled,
   type Outcome,
@@ -8,13 +8,13 @@ import {
   type Runtime,
   TaskStatus,
 } from "zerotask-core";
-import { deferred } from "../deferred.ts";
+import { type Deferred, deferred } from "../deferred.ts";
 import type { TaskEvent, TaskLogLine } from "../events/task-event.ts";
 import type { CallOptions } from "../options.ts";
 import type { Durability } from "../session.ts";
 import type { Position, TrackedTask } from "../tasks/tracked-task.ts";
 import { Journal } from "./journal.ts";
-import type { LocalEvents } from "./local-events.ts";
+import { gapAfter, type LocalEvents } from "./local-events.ts";
 import type { LocalRun } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
 
@@ -29,7 +29,8 @@ export interface Asked {
 }
 
 const mostEvents = 1_000;
-const mostLines = 10_000;
+const mostLines = 1_000;
+const mostError = 10_000;
 
 /** What tasks of one process share. */
 export interface LocalTaskHost {
@@ -41,8 +42,10 @@ export interface LocalTaskHost {
 
 export class LocalTask implements TrackedTask {
   readonly asked: Asked;
-  readonly events: Journal<TaskEvent> = new Journal<TaskEvent>(mostEvents);
-  readonly lines: Journal<TaskLogLine> = new Journal<TaskLogLine>(mostLines);
+  readonly events: Journal<TaskEvent> = new Journal(mostEvents, gapAfter);
+  readonly lines: Journal<TaskLogLine> = new Journal(mostLines, missingLines);
+  /** Those of its next run. */
+  params: Params;
   attempt = 0;
   failures = 0;
   reruns = 0;
@@ -50,12 +53,14 @@ export class LocalTask implements TrackedTask {
   rank = 0;
   run: LocalRun | undefined;
   readonly #host: LocalTaskHost;
-  readonly #outcome = deferred<unknown>();
+  #outcome: Deferred<unknown> = deferred<unknown>();
   #state: TaskStatus = TaskStatus.Scheduled;
+  #told: TaskStatus | undefined;
   #refusal: Error | undefined;
 
   constructor(asked: Asked, host: LocalTaskHost) {
     this.asked = asked;
+    this.params = asked.params;
     this.#host = host;
   }
 
@@ -75,45 +80,52 @@ export class LocalTask implements TrackedTask {
   refuse(error: Error): void {
     this.#refusal = error;
     this.#outcome.reject(error);
-    this.#end(error);
+    this.#end(error, error);
   }
 
   become(state: TaskStatus): void {
-    this.#tellStatus(state, undefined);
+    this.#tellStatus(state);
+  }
+
+  /** It is made anew, whether it was settled or not: what was told of it is kept. */
+  renew(params: Params): void {
+    this.params = params;
+    this.failures = 0;
+    this.reruns = 0;
+    if (!this.isOver) return;
+    this.#outcome = deferred();
+    this.events.reopen();
+    this.lines.reopen();
   }
 
   settle(state: TaskStatus, outcome: Outcome): void {
     const error = "error" in outcome ? errorFromWire(outcome.error) : undefined;
-    this.#tellStatus(state, "error" in outcome ? outcome.error : undefined);
+    this.#tellStatus(state, error?.message);
     if ("result" in outcome) this.#outcome.resolve(outcome.result);
     else this.#outcome.reject(error as Error);
-    this.#end(error);
+    this.#end(undefined, error);
   }
 
   /** The client was closed: nobody hears of it any more. */
   abandonBy(error: Error): void {
     this.#outcome.reject(error);
-    this.#end(error);
+    this.#end(error, error);
   }
 
   tell(event: string, data: unknown): void {
+    if (this.events.hasEnded) return;
     const { id: taskId, method } = this.asked;
-    this.events.add((seq) => {
-      const told = { seq, at: new Date(this.#host.runtime.wall()), taskId, method, event, data };
-      this.#host.events.tell(told);
-      return told;
-    });
+    const { events, runtime } = this.#host;
+    const told = { seq: events.nextSeq(), at: new Date(runtime.wall()), taskId, method, event, data };
+    this.events.add(told);
+    events.tell(told);
   }
 
   log(level: TaskLogLine["level"], attempt: number, message: string, data: unknown): void {
-    this.lines.add((seq) => ({
-      seq,
-      at: new Date(this.#host.runtime.wall()),
-      attempt,
-      level,
-      message,
-      data,
-    }));
+    if (this.lines.hasEnded) return;
+    const { events, runtime } = this.#host;
+    const at = new Date(runtime.wall());
+    this.lines.add({ seq: events.nextSeq(), at, attempt, level, message, data });
   }
 
   async accepted(): Promise<Durability> {
@@ -138,18 +150,34 @@ export class LocalTask implements TrackedTask {
   /** Others may wait for it as well. */
   abandon(): void {}
 
-  #tellStatus(status: TaskStatus, error: ErrorObject | undefined): void {
+  #tellStatus(status: TaskStatus, error?: string): void {
     this.#state = status;
-    this.tell("status", { status, attempt: this.attempt, ...(error !== undefined && { error }) });
+    if (this.#told === status) return;
+    this.#told = status;
+    const { attempt } = this;
+    this.tell(
+      EventName.Status,
+      error === undefined ? { status, attempt } : { status, attempt, error: shortened(error) },
+    );
   }
 
-  #end(error: Error | undefined): void {
-    this.events.end();
-    this.lines.end();
+  /** @param thrown what those who follow it get @param error what who reads its items gets */
+  #end(thrown: Error | undefined, error: Error | undefined): void {
+    this.events.end(thrown);
+    this.lines.end(thrown);
     this.asked.stream?.end(error);
   }
 
   #throwIfRefused(): void {
     if (this.#refusal !== undefined) throw this.#refusal;
   }
+}
+
+function shortened(error: string): string {
+  return error.length <= mostError ? error : `${error.slice(0, mostError)}…`;
+}
+
+function missingLines({ seq, at }: TaskLogLine): TaskLogLine {
+  const message = "Lines are missing here: they are kept no longer";
+  return { seq, at, attempt: 0, level: "warn", message, data: undefined };
 }

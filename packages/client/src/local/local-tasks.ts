@@ -1,8 +1,5 @@
 // Which tasks of this process wait, run and run again, by the rules of a broker with one node and a store in memory.
 import {
-  BusyError,
-  ClientClosedError,
-  ConflictError,
   type Dispatcher,
   defaultMaxRetries,
   ErrorCode,
@@ -11,9 +8,7 @@ import {
   errorObject,
   type Logger,
   type MethodDescription,
-  MethodNotFoundError,
   mayBeRetried,
-  NotAllowedError,
   OrderedQueue,
   type Outcome,
   outcomeOf,
@@ -26,7 +21,6 @@ import {
   TaskError,
   TaskStatus,
   type Timer,
-  UnknownTaskError,
   whenOption,
 } from "zerotask-core";
 import type { CallOptions } from "../options.ts";
@@ -36,6 +30,19 @@ import { LocalEvents } from "./local-events.ts";
 import { LocalRun, type LocalRunHost } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
 import { LocalTask, type LocalTaskHost } from "./local-task.ts";
+import {
+  busy,
+  busyMs,
+  closed,
+  conflict,
+  methodNotFound,
+  mostUnsettled,
+  notStopped,
+  settledBefore,
+  unknownTask,
+  unstoppable,
+} from "./refusals.ts";
+import { endRun } from "./stopping.ts";
 import { TaskTimers } from "./task-timers.ts";
 
 export interface LocalTasksOptions {
@@ -57,9 +64,7 @@ export interface Asking {
 }
 
 const priorityMs = 60_000;
-const mostUnsettled = 1_000_000;
 const mostSettled = 10_000;
-const busyMs = 100;
 // The genuine one, also where a test has put its own clock in place of the timers.
 const defer = setImmediate;
 
@@ -123,8 +128,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     if (known !== undefined) return known;
     const asked = { id, method: "", params: [], options: {}, trace: undefined, stream: undefined };
     const unknown = new LocalTask(asked, this);
-    const message = `No task has the id ${JSON.stringify(id)}`;
-    unknown.refuse(new UnknownTaskError(message, ErrorCode.InvalidTaskId));
+    unknown.refuse(unknownTask(id));
     return unknown;
   }
 
@@ -137,43 +141,47 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
       this.#settle(task, TaskStatus.Stopped, { error: stopped() });
       return "never-started";
     }
-    const ended = new Promise<StopOutcome>((resolve) => {
-      const before = run.onStopped;
-      run.onStopped = () => {
-        before?.();
-        resolve("cooperative");
-      };
-    });
-    run.abort();
-    let timer: Timer | undefined;
-    const over = new Promise<StopOutcome>((resolve) => {
-      timer = this.runtime.after(graceMs, () => resolve("unstoppable"));
-    });
-    const outcome = await Promise.race([ended, over]);
-    timer?.cancel();
-    return outcome;
+    return endRun(run, { type: "stop" }, graceMs, this.runtime);
   }
 
-  /** Begins a task that was stopped once more. @throws UnknownTaskError for any other */
-  start(task: LocalTask): void {
-    if (task.state === TaskStatus.Stopped) this.#again(task, task.asked.params);
-    else throw new UnknownTaskError(`Expected a task that is STOPPED, got one that is ${task.state}`);
+  /** Begins a task that was stopped once more. @throws ConflictError for any other */
+  async start(task: LocalTask): Promise<void> {
+    await task.status();
+    if (task.state !== TaskStatus.Stopped) throw notStopped(task);
+    this.#renew(task, undefined);
   }
 
-  /** Stops what runs of a task, and begins it from the start. @throws NotAllowedError when it can't be stopped */
-  async reload(task: LocalTask, params: Params | undefined, graceMs: number): Promise<void> {
-    const how = await this.stop(task, graceMs);
-    if (how === "unstoppable") {
-      throw new NotAllowedError(`The run of ${task.id} ignores that it is to end`, ErrorCode.NotAllowed);
+  /**
+   * Stops what runs of a task, and begins it from the start.
+   * @throws NotAllowedError when it can't be stopped: it begins when its run has ended
+   */
+  async reload(task: LocalTask, given: Params | undefined, graceMs: number): Promise<void> {
+    const params = given === undefined ? undefined : copyParams(given);
+    await task.status();
+    const { run } = task;
+    if (run === undefined) {
+      this.#renew(task, params);
+      return;
     }
-    this.#again(task, params === undefined ? task.asked.params : copyParams(params));
+    const how = await endRun(run, { type: "reload", params }, graceMs, this.runtime);
+    if (how === "unstoppable") throw unstoppable(task);
+    if (task.isOver) throw settledBefore(task);
   }
 
-  #again({ asked, attempt }: LocalTask, params: Params): void {
-    const task = new LocalTask({ ...asked, params }, this);
-    task.attempt = attempt;
-    this.#settled.delete(task.id);
-    this.#take(task, true);
+  /** A task begins from the start; one that waits for its time goes on waiting. */
+  #renew(task: LocalTask, params: Params = task.params): void {
+    const { isOver, attempt, state } = task;
+    const refusal = isOver ? this.#refusalOf(task.asked.method) : undefined;
+    if (refusal !== undefined) throw refusal;
+    if (isOver && this.#unsettled.size >= mostUnsettled) throw busy();
+    task.renew(params);
+    if (isOver) {
+      this.#settled.delete(task.id);
+      this.#unsettled.add(task);
+    } else if (task.run === undefined && (attempt === 0 || state === TaskStatus.Queued)) return;
+    task.run = undefined;
+    this.#timers.cancel(task);
+    this.#enqueue(task);
   }
 
   /** Nobody reads its stream any more. */
@@ -181,13 +189,15 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     const { run } = task;
     if (run === undefined) this.#settle(task, TaskStatus.Stopped, { error: stopped() });
     else {
-      run.onStopped ??= () => undefined;
+      run.stopping ??= { after: { type: "stop" }, told: [] };
       run.abort();
     }
   }
 
   /** A run waits for a call of its own (+1), or has it (−1): meanwhile others may run in its place. */
-  onWaiting(change: 1 | -1): void {
+  onWaiting(run: LocalRun, change: 1 | -1): void {
+    if (run.hasEnded) return;
+    run.hasSlot = change === -1;
     this.#running -= change;
     this.#pump();
   }
@@ -200,20 +210,19 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   /** What runs hears of it by its signal; nobody hears of its outcome. */
   close(): void {
     this.#isClosed = true;
-    const error = new ClientClosedError("The client was closed", ErrorCode.InternalError);
+    const error = closed("The client was closed");
+    this.events.close(error);
     for (const task of this.#unsettled) {
       this.#timers.cancel(task);
       task.run?.abort();
       task.abandonBy(error);
     }
     this.#unsettled.clear();
-    this.events.end();
   }
 
   #refusalOf(method: string): Error | undefined {
-    if (this.#isClosed) return new ClientClosedError("The client is closed", ErrorCode.InternalError);
-    if (this.#describe(method) !== undefined) return undefined;
-    return new MethodNotFoundError(`Method not found: ${method}`, ErrorCode.MethodNotFound);
+    if (this.#isClosed) return closed("The client is closed");
+    return this.#describe(method) === undefined ? methodNotFound(method) : undefined;
   }
 
   #describe(method: string): MethodDescription | undefined {
@@ -280,27 +289,31 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   }
 
   #start(task: LocalTask): void {
-    const { method, params, options } = task.asked;
+    const { method, options } = task.asked;
     const { dispatcher, runtime } = this.#options;
     const timeoutMs = options.timeoutMs ?? this.#describe(method)?.timeoutMs;
     task.attempt++;
     const run = new LocalRun(task, timeoutMs, this);
     task.run = run;
+    task.become(TaskStatus.Assigned);
     task.become(TaskStatus.Running);
     this.#running++;
     const timer = timeoutMs === undefined ? undefined : this.#limit(task, run, timeoutMs);
     const onEnd = (response: Response | undefined): void => {
       timer?.cancel();
-      this.#running--;
+      if (run.hasSlot) this.#running--;
+      run.hasEnded = true;
       if (response !== undefined) this.#onEnd(task, run, copied(response));
-      run.onStopped?.();
+      for (const tell of run.stopping?.told ?? []) tell();
       this.#pump();
     };
-    dispatcher.dispatch(request(method, params, `${task.id}#${task.attempt}`), onEnd, run, runtime);
+    dispatcher.dispatch(request(method, task.params, `${task.id}#${task.attempt}`), onEnd, run, runtime);
   }
 
   #limit(task: LocalTask, run: LocalRun, timeoutMs: number): Timer {
     return this.#timers.arm(task, timeoutMs, () => {
+      // What is made anew goes on when this run has ended.
+      if (run.stopping?.after.type === "reload") return;
       run.abort();
       const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
       this.#end(task, run, TaskStatus.Expired, { error });
@@ -309,7 +322,9 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
 
   #onEnd(task: LocalTask, run: LocalRun, outcome: Outcome): void {
     const { method, stream } = task.asked;
-    if (run.onStopped !== undefined) this.#end(task, run, TaskStatus.Stopped, { error: stopped() });
+    const after = run.stopping?.after;
+    if (after?.type === "reload" && task.run === run && !this.#isClosed) this.#renew(task, after.params);
+    else if (after !== undefined) this.#end(task, run, TaskStatus.Stopped, { error: stopped() });
     else if ("error" in outcome) this.#end(task, run, TaskStatus.Failed, outcome);
     else if (stream !== undefined && !stream.wasOpened) {
       const message = `Expected ${method} to return an async iterable, as it was asked for a stream`;
@@ -322,9 +337,9 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   #end(task: LocalTask, run: LocalRun, status: TaskStatus, outcome: Outcome): void {
     if (task.run !== run || task.isOver) return;
     task.run = undefined;
-    const { method, options, params, stream } = task.asked;
+    const { method, options, stream } = task.asked;
     const { retries, maxRetries, backoff } = { ...this.#describe(method), ...options };
-    const isRepeatable = !hasStreams(params) && stream?.hasFlowed !== true && !this.#isClosed;
+    const isRepeatable = !hasStreams(task.params) && stream?.hasFlowed !== true && !this.#isClosed;
     if (status !== TaskStatus.Stopped && "error" in outcome && isRepeatable) {
       if (outcome.error.code === ErrorCode.RunAgain) {
         if (task.reruns++ < (maxRetries ?? defaultMaxRetries)) {
@@ -375,18 +390,7 @@ function final(outcome: Outcome): Outcome {
 }
 
 function isSame(task: LocalTask, method: string, params: Params): boolean {
-  return task.asked.method === method && JSON.stringify(task.asked.params) === JSON.stringify(params);
-}
-
-function conflict({ id, asked }: LocalTask): ConflictError {
-  const key = id.slice("key:".length);
-  const message = `The idempotency key ${key} belongs to another task, of ${asked.method} or with other params`;
-  return new ConflictError(message, ErrorCode.Conflict);
-}
-
-function busy(): BusyError {
-  const message = `Expected at most ${mostUnsettled} unsettled tasks`;
-  return new BusyError(message, ErrorCode.Busy, { retry_after_ms: busyMs });
+  return task.asked.method === method && JSON.stringify(task.params) === JSON.stringify(params);
 }
 
 function stopped(): ErrorObject {

@@ -60,6 +60,7 @@ export class Executors implements Executor {
   plan(host: PoolHost): PoolRoom[] {
     const { workers, modules, captureConsole } = this.#options;
     const rooms: PoolRoom[] = [];
+    if (workers === 0) return rooms;
     for (const [name, { kind, maxMemoryMb, methods }] of this.#plans()) {
       const names = [...methods.keys()];
       if (modules.length === 0) {
