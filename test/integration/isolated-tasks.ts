@@ -1,5 +1,5 @@
 // What the tests of isolation serve.
-import { threadId } from "node:worker_threads";
+import { parentPort, threadId } from "node:worker_threads";
 import { type Batch, current, InvalidParamsError, RetryError, TaskError, task } from "zerotask-node";
 
 export const add = task("add", (first: number, second: number) => first + second);
@@ -14,6 +14,15 @@ export const spin = task("spin", (ms: number = Number.POSITIVE_INFINITY) => {
   const end = performance.now() + ms;
   while (performance.now() < end);
   return "spun";
+});
+/** Where it has no business. */
+export const post = task("post", () => {
+  parentPort?.postMessage({ hello: 1 });
+  return "posted";
+});
+export const print = task("print", (text: string, exitCode: number) => {
+  console.error(text);
+  process.exit(exitCode);
 });
 export const abort = task("abort", () => process.abort());
 export const suicide = task("suicide", () => {
@@ -53,6 +62,14 @@ export const patient = task("patient", async () => {
 export const lengths = task(
   { name: "lengths", batch: { max: 10, waitMs: 20 } },
   (calls: Batch<[text: string]>) => calls.map(([text]) => ({ length: text.length, calls: calls.length })),
+);
+/** Ends only where it is called alone. */
+export const lonely = task(
+  { name: "lonely", batch: { max: 2, waitMs: 100 } },
+  (calls: Batch<[n: number]>) => {
+    while (calls.length > 1);
+    return calls.map(([n]) => n);
+  },
 );
 export async function* numbers(): AsyncGenerator<number> {
   for (let n = 0; n < 3; n++) yield n;

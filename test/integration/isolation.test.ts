@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { Broker } from "zerotask-broker";
-import { Client, TaskFailedError } from "zerotask-client";
-import { type Dial, Dispatcher, dialDealer, task } from "zerotask-core";
+import { AsyncClient, Client, TaskFailedError } from "zerotask-client";
+import { type BatchRule, type Dial, Dispatcher, dialDealer, systemRuntime, task } from "zerotask-core";
 import { Node, type NodeOptions } from "zerotask-node";
+import { Executors } from "../../packages/node/src/executors/executors.ts";
+import type { PoolHost } from "../../packages/node/src/executors/pool-host.ts";
 import { connect, startBroker } from "../support/cluster.ts";
 import { end, start } from "../support/processes.ts";
 import { until } from "../support/wait.ts";
@@ -21,18 +23,22 @@ type Methods = typeof tasks & typeof hungry & { here(): number };
 /** What these modules serve: each test's node has a dispatcher of its own. */
 function dispatcherOf(modules: NodeOptions["modules"]): Dispatcher {
   const dispatcher = new Dispatcher();
-  const { batch } = tasksBatch;
   for (const [name, handler] of Object.entries(modules?.[0] === hungryModule ? hungry : tasks)) {
-    const options = modules?.[0] === hungryModule ? { maxMemoryMb: 64 } : name === "lengths" ? { batch } : {};
+    const options = modules?.[0] === hungryModule ? { maxMemoryMb: 64 } : (batches[name] ?? {});
     if (name !== "numbers") dispatcher.add(name, handler as () => unknown, options);
   }
   dispatcher.add("here", () => process.pid, { isolate: "none" });
   return dispatcher;
 }
-const tasksBatch = { batch: { max: 10, waitMs: 20 } };
+const batches: { readonly [name: string]: { readonly batch: BatchRule } } = {
+  lengths: { batch: { max: 10, waitMs: 20 } },
+  lonely: { batch: { max: 2, waitMs: 100 } },
+};
 
 interface Isolated {
   readonly node: Node;
+  /** Its endpoint. */
+  readonly broker: string;
   readonly client: Client<Methods>;
   /** What the node told its broker: methods and params. */
   readonly told: { method: string; params: Record<string, unknown>; at: number }[];
@@ -56,7 +62,7 @@ async function open(options: NodeOptions): Promise<Isolated> {
     await close();
     throw error;
   });
-  return { node, client, told, close };
+  return { node, broker: broker.requestEndpoint, client, told, close };
 }
 
 /** Notes what a node tells its broker. */
@@ -199,6 +205,19 @@ describe.each(kinds)("in a %s", (isolate) => {
     expect(results).toEqual(Array.from({ length: 10 }, (_, length) => ({ length, calls: 10 })));
   });
 
+  it("gives back the others of a batch of which one is ended by force", async () => {
+    const { node, broker } = await isolated({ isolate, workers: 1 });
+    const client = new AsyncClient<Methods>(broker);
+    onTestFinished(() => client.$close());
+    const exceptions: unknown[] = [];
+    onTestFinished(node.onException((error) => exceptions.push(error)));
+    const [stopped, kept] = [client.lonely(1), client.lonely(2)];
+    await until("both to run", async () => (await kept.status()) === "RUNNING");
+    expect(await stopped.stop({ graceMs: 100 })).toBe("killed");
+    expect(await kept.wait()).toBe(2);
+    expect(exceptions).toEqual([]);
+  });
+
   it("lets a handler hear that nobody wants its outcome any more", async () => {
     const { client } = await isolated({ isolate, workers: 1 });
     await expect(client.$with({ timeoutMs: 100 }).patient()).rejects.toThrow();
@@ -309,4 +328,19 @@ it("refuses what is no kind of isolation", () => {
   expect(() => new Node({ isolate: "fiber" as "thread" })).toThrow(/Expected `isolate`/);
   expect(() => new Node({ maxMemoryMb: 1 })).toThrow(/Expected `maxMemoryMb`/);
   expect(() => task({ name: "x", isolate: "fiber" as "thread" }, () => 1)).toThrow(/Expected `isolate`/);
+});
+
+it("has slots of their own for batches, so that it takes no more tasks than it has workers", () => {
+  const dispatcher = dispatcherOf([module.pathname]);
+  const executors = new Executors({
+    ...{ dispatcher, runtime: systemRuntime, isolate: "thread", maxMemoryMb: undefined, workers: 2 },
+    ...{ modules: [module.pathname], captureConsole: false },
+  });
+  const rooms = executors.plan({ runtime: systemRuntime } as PoolHost);
+  expect(rooms).toEqual([
+    { name: "thread", slots: 2, methods: expect.arrayContaining(["add", "spin"]) },
+    { name: "thread, 10 at once", slots: 20, methods: ["lengths"] },
+    { name: "thread, 2 at once", slots: 4, methods: ["lonely"] },
+  ]);
+  expect(executors.roomOf("add")).toBe("thread");
 });

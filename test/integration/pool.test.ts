@@ -1,6 +1,6 @@
 // A pool with real workers, by itself: what its node can do with runs that it does not want any more.
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type Response, silentLogger, systemRuntime } from "zerotask-core";
+import { type BatchRule, type Response, silentLogger, systemRuntime } from "zerotask-core";
 import { Pool } from "../../packages/node/src/executors/pool.ts";
 import { startProcess } from "../../packages/node/src/executors/process-worker.ts";
 import { startThread } from "../../packages/node/src/executors/thread-worker.ts";
@@ -17,19 +17,37 @@ interface Opened {
   readonly pool: Pool;
   readonly begun: Run[];
   readonly recalled: Run[];
+  /** The rooms that had no worker, and have one again. */
+  readonly up: string[];
 }
 
-async function openPool(kind: "thread" | "process"): Promise<Opened> {
+async function openPool(
+  kind: "thread" | "process",
+  workers = 1,
+  startWorker = starters[kind],
+): Promise<Opened> {
+  const opened = unopened(kind, workers, startWorker);
+  await opened.pool.open();
+  onTestFinished(() => opened.pool.close());
+  return opened;
+}
+
+function unopened(kind: "thread" | "process", workers = 1, startWorker = starters[kind]): Opened {
   const begun: Run[] = [];
   const recalled: Run[] = [];
+  const up: string[] = [];
   const options = {
     kind,
-    startWorker: starters[kind],
-    workers: 1,
+    startWorker,
+    workers,
     maxMemoryMb: undefined,
     modules: [new URL("isolated-tasks.ts", import.meta.url).pathname],
     captureConsole: false,
-    methods: new Map(["spin", "add"].map((name) => [name, undefined])),
+    rooms: [kind],
+    methods: new Map<string, BatchRule | undefined>([
+      ...["spin", "add", "post", "print"].map((name): [string, undefined] => [name, undefined]),
+      ["lengths", { max: 10, waitMs: 200 }],
+    ]),
   };
   const pool = new Pool(options, {
     runtime: systemRuntime,
@@ -45,10 +63,9 @@ async function openPool(kind: "thread" | "process"): Promise<Opened> {
     onWaiting: () => undefined,
     onBegan: (run) => void begun.push(run),
     onRecalled: (run) => void recalled.push(run),
+    onUp: (rooms) => void up.push(...rooms),
   });
-  await pool.open();
-  onTestFinished(() => pool.close());
-  return { pool, begun, recalled };
+  return { pool, begun, recalled, up };
 }
 
 let last = 0;
@@ -97,8 +114,97 @@ describe.each(["thread", "process"] as const)("a pool of one %s", (kind) => {
     const ahead = run(pool, "spin", 0);
     await until("it to be seen", () => begun.includes(endless.run));
     pool.kill(ahead.run);
+    // While the other one runs.
+    expect(await ahead.answer).toMatchObject({
+      error: { message: "Stopped before it began to run", data: { how: "never-started" } },
+    });
     pool.kill(endless.run);
-    expect(await ahead.answer).toMatchObject({ error: { message: "Stopped before it began to run" } });
     expect(await endless.answer).toMatchObject({ error: { message: "Killed while it ran" } });
+  });
+
+  it("takes back what was given to a worker ahead, when that turns out to be busy for long", async () => {
+    const { pool } = await openPool(kind, 2);
+    for (let i = 0; i < 40; i++) await run(pool, "spin", 0).answer;
+    const long = run(pool, "spin", 3_000);
+    let isLongOver = false;
+    void long.answer.then(() => {
+      isLongOver = true;
+    });
+    await Promise.all(Array.from({ length: 30 }, () => run(pool, "spin", 0).answer));
+    expect(isLongOver).toBe(false);
+    expect(await long.answer).toMatchObject({ result: "spun" });
+    // Its worker is given something again.
+    const both = [run(pool, "spin", 300), run(pool, "spin", 300)];
+    expect(await Promise.all(both.map(({ answer }) => answer))).toHaveLength(2);
+  });
+
+  it("stops and recalls single tasks of a batch that is still gathered", async () => {
+    const { pool, recalled } = await openPool(kind);
+    const alone = run(pool, "lengths", "x");
+    alone.run.abort();
+    pool.abort(alone.run);
+    expect(await alone.answer).toMatchObject({ error: { code: -32040, data: { how: "never-started" } } });
+    const [stopped, killed, given, kept] = ["a", "bb", "ccc", "dddd"].map((text) =>
+      run(pool, "lengths", text),
+    );
+    if (stopped === undefined || killed === undefined || given === undefined || kept === undefined) return;
+    stopped.run.abort();
+    pool.abort(stopped.run);
+    expect(pool.kill(killed.run)).toBe(true);
+    pool.recall(given.run);
+    expect(recalled).toEqual([given.run]);
+    expect(await stopped.answer).toMatchObject({ error: { code: -32040 } });
+    expect(await killed.answer).toMatchObject({ error: { code: -32040 } });
+    expect(await kept.answer).toMatchObject({ result: { length: 4, calls: 1 } });
+    expect(pool.kill(kept.run)).toBe(false);
+  });
+
+  it("goes on when a worker can't be started, with another one later", async () => {
+    let left = 1;
+    const { pool, begun, recalled, up } = await openPool(kind, 1, (options, handlers) => {
+      if (left-- === 0) throw new Error("too many open files");
+      return starters[kind](options, handlers);
+    });
+    const endless = run(pool, "spin");
+    await until("it to be seen", () => begun.includes(endless.run));
+    pool.kill(endless.run);
+    expect(await endless.answer).toMatchObject({ error: { code: -32040 } });
+    const next = run(pool, "add", 1, 2);
+    await until("it to be handed back", () => recalled.includes(next.run));
+    await until("a worker", () => up.includes(kind));
+    expect(await run(pool, "add", 1, 2).answer).toMatchObject({ result: 3 });
+  });
+
+  it("is closed while it opens", async () => {
+    const { pool } = unopened(kind);
+    const opening = pool.open();
+    await pool.close();
+    await opening;
+  });
+});
+
+it("takes nothing to heart that a task sends from its thread", async () => {
+  const { pool } = await openPool("thread");
+  expect(await run(pool, "post").answer).toMatchObject({ result: "posted" });
+  expect(await run(pool, "add", 1, 2).answer).toMatchObject({ result: 3 });
+});
+
+it("ends a worker that says what can't be understood, and no more", async () => {
+  let say: ((text: string) => void) | undefined;
+  const { pool, begun } = await openPool("thread", 1, (options, handlers) => {
+    say = (text) => handlers.onText(text);
+    return startThread(options, handlers);
+  });
+  const endless = run(pool, "spin");
+  await until("it to be seen", () => begun.includes(endless.run));
+  say?.("N 0 {");
+  expect(await endless.answer).toMatchObject({ error: { data: { name: "WorkerDiedError" } } });
+  expect(await run(pool, "add", 1, 2).answer).toMatchObject({ result: 3 });
+});
+
+it("tells nothing of memory when a task only printed something about it", async () => {
+  const { pool } = await openPool("process");
+  expect(await run(pool, "print", "heap out of memory", 3).answer).toMatchObject({
+    error: { message: "Its worker process exited with code 3 while it ran" },
   });
 });

@@ -308,3 +308,54 @@ it("recalls from a pool what it has no slot for and has not begun in 10 ms, and 
     room: "thread",
   });
 });
+
+it("gives a task of its own a slot of its pool, and recalls others for it", () => {
+  const node = new NodeState({ slots: 1, prefetch: 10 });
+  node.addPool("thread", 1);
+  node.handle({ type: "welcomed", link: 0 }, 0);
+  const [waiting, own] = [pooled("a#1"), { ...pooled("local:1#1"), isLocal: true }];
+  node.handle({ type: "assigned", assignment: waiting }, 0);
+  expect(withoutWakes(node.handle({ type: "assigned", assignment: own }, 0))).toEqual([
+    { type: "start", assignment: own },
+    { type: "fetch", link: 0, capacity: 0, room: "thread" },
+  ]);
+  expect(withoutWakes(node.handle({ type: "tick" }, 10))).toEqual([{ type: "recall", assignment: waiting }]);
+  node.handle({ type: "recalled", assignment: waiting }, 10);
+  expect(node.handle({ type: "ended", assignment: own, response }, 20)).toContainEqual({
+    type: "fetch",
+    link: 0,
+    capacity: 1,
+    room: "thread",
+  });
+});
+
+it("tells that what its pool stopped before it began never started", () => {
+  const node = new NodeState({ slots: 1, prefetch: 10 });
+  node.addPool("thread", 1);
+  const stopped = pooled("a#1");
+  node.handle({ type: "assigned", assignment: stopped }, 0);
+  node.handle({ type: "stop", link: 0, id: "a#1", graceMs: 1_000 }, 0);
+  const error = { code: -32040, message: "Stopped", data: { how: "never-started" } };
+  expect(
+    node.handle({ type: "ended", assignment: stopped, response: { jsonrpc: "2.0", id: "a#1", error } }, 0),
+  ).toContainEqual({
+    type: "answer",
+    assignment: stopped,
+    response: expect.objectContaining({
+      error: expect.objectContaining({ data: { how: "never-started" } }),
+    }),
+  });
+});
+
+it("asks for tasks of a pool again when that has workers, after it had none", () => {
+  const node = new NodeState({ slots: 1, prefetch: 10 });
+  node.addPool("thread", 2);
+  node.handle({ type: "welcomed", link: 0 }, 0);
+  expect(node.handle({ type: "up", room: "thread" }, 0)).toEqual([]);
+  const lost = pooled("a#1");
+  node.handle({ type: "assigned", assignment: lost }, 0);
+  node.handle({ type: "recalled", assignment: lost }, 0);
+  expect(node.handle({ type: "up", room: "thread" }, 50)).toEqual([
+    { type: "fetch", link: 0, capacity: 2, room: "thread" },
+  ]);
+});

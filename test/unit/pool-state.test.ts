@@ -1,14 +1,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import {
-  aheadMs,
-  keepMs,
-  type PoolEffect,
-  type PoolEvent,
-  PoolState,
-  respawnMs,
-  wakeMs,
-} from "../../packages/node/src/state/pool/pool-state.ts";
+import type { PoolEffect, PoolEvent } from "../../packages/node/src/state/pool/pool-events.ts";
+import { keepMs, PoolState, respawnMs, stuckMs } from "../../packages/node/src/state/pool/pool-state.ts";
+import { aheadMs, startMs, wakeMs } from "../../packages/node/src/state/pool/worker-choice.ts";
 
 interface Unit {
   readonly method: string;
@@ -138,12 +132,12 @@ it("starts another worker for what comes while a task waits for tasks that it ca
   const [outer, inner] = [unit("outer"), unit("inner")];
   submit(pool, outer);
   pool.handle({ type: "waiting", worker: 1, unit: outer, isWaiting: true }, 0);
-  expect(submit(pool, inner)).toEqual([{ type: "spawn", worker: 2 }]);
+  expect(submit(pool, inner)).toContainEqual({ type: "spawn", worker: 2 });
   expect(given(pool.handle({ type: "ready", worker: 2 }, 0))).toEqual(["inner→2"]);
   pool.handle({ type: "answered", worker: 2, unit: inner, tookMs: 10 }, 0);
   pool.handle({ type: "waiting", worker: 1, unit: outer, isWaiting: false }, 0);
   pool.handle({ type: "answered", worker: 1, unit: outer, tookMs: 10 }, 0);
-  expect(pool.handle({ type: "tick" }, keepMs)).toEqual([{ type: "end", worker: 1 }]);
+  expect(pool.handle({ type: "tick" }, keepMs)).toEqual([{ type: "leave", worker: 1 }]);
 });
 
 it("runs tasks beside one that waits when there can't be more workers", () => {
@@ -159,7 +153,10 @@ it("drops what nobody wants, also when a worker gives it back", () => {
   teach(pool, 1);
   const [first, ahead] = [unit("first"), unit("ahead")];
   submit(pool, first, ahead);
-  expect(pool.handle({ type: "abort", unit: ahead }, 0)).toEqual([{ type: "abort", worker: 1, unit: ahead }]);
+  expect(pool.handle({ type: "abort", unit: ahead }, 0)).toEqual([
+    { type: "abort", worker: 1, unit: ahead },
+    { type: "revoke", worker: 1 },
+  ]);
   expect(pool.handle({ type: "given-back", worker: 1, unit: ahead }, 0)).toEqual([
     { type: "dropped", unit: ahead, isRecalled: false },
   ]);
@@ -179,19 +176,110 @@ it("kills what has begun by ending its worker, and tells when that is gone", () 
   ]);
 });
 
-it("recalls only what no worker was given", () => {
+it("recalls only what no worker has begun", () => {
   const pool = opened(1);
-  const [first, second] = [unit("first"), unit("second")];
-  submit(pool, first, second);
+  teach(pool, 1);
+  const [first, ahead, long] = [unit("first"), unit("ahead"), unit("long", "long")];
+  submit(pool, first, ahead, long);
+  pool.handle({ type: "seen", worker: 1, unit: first }, 0);
   expect(pool.handle({ type: "recall", unit: first }, 0)).toEqual([]);
-  expect(pool.handle({ type: "recall", unit: second }, 0)).toEqual([
-    { type: "dropped", unit: second, isRecalled: true },
+  expect(pool.handle({ type: "recall", unit: long }, 0)).toEqual([
+    { type: "dropped", unit: long, isRecalled: true },
   ]);
+  expect(pool.handle({ type: "recall", unit: ahead }, 0)).toEqual([{ type: "revoke", worker: 1 }]);
+  expect(pool.handle({ type: "revoked", worker: 1, units: [ahead] }, 0)).toEqual([
+    { type: "dropped", unit: ahead, isRecalled: true },
+  ]);
+});
+
+it("takes back what was given ahead to a worker whose task turns out long, and gives it to others", () => {
+  const pool = opened(2);
+  teach(pool, wakeMs / 10);
+  const [long, ...ahead] = units(4);
+  if (long === undefined) throw new Error("Expected a unit");
+  expect(given(submit(pool, long, ...ahead))).toEqual(["0→1", "1→1", "2→1", "3→1"]);
+  expect(pool.handle({ type: "seen", worker: 1, unit: long }, 0)).toEqual([{ type: "began", unit: long }]);
+  expect(pool.handle({ type: "seen", worker: 1, unit: long }, stuckMs)).toEqual([
+    { type: "revoke", worker: 1 },
+  ]);
+  const back = pool.handle({ type: "revoked", worker: 1, units: ahead }, stuckMs);
+  expect(given(back)).toEqual(["1→2", "2→2", "3→2"]);
+  pool.handle({ type: "resumed", worker: 1 }, stuckMs);
+  expect(given(submit(pool, unit("next")))).toEqual(["next→2"]);
+});
+
+it("gives nothing to a worker until it has heard that what it had was taken back", () => {
+  const pool = opened(1);
+  teach(pool, 1);
+  const [first, ahead] = [unit("first"), unit("ahead")];
+  submit(pool, first, ahead);
+  pool.handle({ type: "recall", unit: ahead }, 0);
+  pool.handle({ type: "revoked", worker: 1, units: [ahead] }, 0);
+  pool.handle({ type: "answered", worker: 1, unit: first, tookMs: 1 }, 0);
+  expect(given(submit(pool, unit("next")))).toEqual([]);
+  expect(given(pool.handle({ type: "resumed", worker: 1 }, 0))).toEqual(["next→1"]);
+});
+
+it("hands back what comes while workers die at their start, and tells when there is one again", () => {
+  const pool = opened(1);
+  const bound = { ...unit("bound"), isBound: true };
+  pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, 0);
+  const lost = unit("lost");
+  expect(submit(pool, lost)).toEqual([{ type: "dropped", unit: lost, isRecalled: true }]);
+  expect(submit(pool, bound)).toEqual([]);
+  expect(pool.handle({ type: "tick" }, respawnMs)).toEqual([{ type: "spawn", worker: 2 }]);
+  expect(pool.handle({ type: "ready", worker: 2 }, respawnMs)).toEqual([
+    { type: "up" },
+    { type: "give", worker: 2, unit: bound, beside: false },
+  ]);
+});
+
+it("fails all that has begun where a worker dies, also beside what it began last", () => {
+  const pool = opened(1, 0);
+  const [outer, inner] = [unit("outer"), unit("inner")];
+  submit(pool, outer);
+  pool.handle({ type: "waiting", worker: 1, unit: outer, isWaiting: true }, 0);
+  submit(pool, inner);
+  pool.handle({ type: "waiting", worker: 1, unit: outer, isWaiting: false }, 0);
+  const effects = pool.handle({ type: "gone", worker: 1, running: inner, why: "exited" }, 0);
+  expect(effects.filter(({ type }) => type === "failed")).toEqual([
+    { type: "failed", unit: outer, why: "exited" },
+    { type: "failed", unit: inner, why: "exited" },
+  ]);
+});
+
+it("starts two more workers at once at most, and runs beside what waits when they take long", () => {
+  const pool = opened(3, 16);
+  const outer = units(3);
+  submit(pool, ...outer);
+  for (const [at, each] of outer.entries())
+    pool.handle({ type: "waiting", worker: at + 1, unit: each, isWaiting: true }, 0);
+  const inner = unit("inner");
+  expect(submit(pool, inner)).toEqual([
+    { type: "spawn", worker: 4 },
+    { type: "wake", at: startMs },
+    { type: "spawn", worker: 5 },
+  ]);
+  const more = unit("more");
+  expect(submit(pool, more)).toEqual([]);
+  expect(given(pool.handle({ type: "tick" }, startMs))).toEqual(["inner→1", "more→2"]);
 });
 
 it("gives every task one outcome, whatever workers do", () => {
   const step = fc.record({
-    kind: fc.constantFrom("submit", "answer", "die", "kill", "abort", "recall", "back", "wait", "ready"),
+    kind: fc.constantFrom(
+      "submit",
+      "answer",
+      "die",
+      "kill",
+      "abort",
+      "recall",
+      "back",
+      "wait",
+      "ready",
+      "resume",
+      "see",
+    ),
     pick: fc.nat(),
     tookMs: fc.constantFrom(0.01, 1, 100),
   });
@@ -209,7 +297,10 @@ it("gives every task one outcome, whatever workers do", () => {
 /** Workers that do what they are told to, and notes of what came of each task. */
 class World {
   readonly #pool: PoolState<Unit>;
-  readonly #workers = new Map<number, { isReady: boolean; units: Unit[]; waiting: Set<Unit> }>();
+  readonly #workers = new Map<
+    number,
+    { isReady: boolean; isRevoked: boolean; units: Unit[]; waiting: Set<Unit> }
+  >();
   readonly open = new Set<Unit>();
   readonly wrong: string[] = [];
   #count = 0;
@@ -231,6 +322,8 @@ class World {
     if (kind === "submit") this.#submit(now);
     else if (kind === "ready" && held?.isReady === false) this.#ready(worker, now);
     else if (kind === "die") this.#die(worker, now);
+    else if (kind === "resume") this.#resume(worker, now);
+    else if (kind === "see" && first !== undefined) this.#handle({ type: "seen", worker, unit: first }, now);
     else if ((kind === "kill" || kind === "abort" || kind === "recall") && chosen !== undefined)
       this.#handle({ type: kind, unit: chosen }, now);
     else if (first === undefined || held === undefined) return;
@@ -252,6 +345,7 @@ class World {
       this.#handle({ type: "tick" }, later);
       for (const [worker, { isReady, units: held }] of [...this.#workers]) {
         if (!isReady) this.#ready(worker, later);
+        this.#resume(worker, later);
         for (const each of [...held]) this.#answer(worker, each, 1, later);
       }
     }
@@ -285,15 +379,35 @@ class World {
     this.#handle({ type: "gone", worker, running, why: "died" }, now);
   }
 
+  /** It goes on with what it has begun. */
+  #revoke(worker: number, now: number): void {
+    const held = this.#workers.get(worker);
+    if (held === undefined) return;
+    const [running] = held.units;
+    const taken = held.units.filter((each) => each !== running && !held.waiting.has(each));
+    held.units = held.units.filter((each) => !taken.includes(each));
+    held.isRevoked = true;
+    this.#handle({ type: "revoked", worker, units: taken }, now);
+  }
+
+  #resume(worker: number, now: number): void {
+    const held = this.#workers.get(worker);
+    if (held?.isRevoked !== true) return;
+    held.isRevoked = false;
+    this.#handle({ type: "resumed", worker }, now);
+  }
+
   #handle(event: PoolEvent<Unit>, now: number): void {
     for (const effect of this.#pool.handle(event, now)) {
       if (effect.type === "spawn") {
-        this.#workers.set(effect.worker, { isReady: false, units: [], waiting: new Set() });
+        this.#workers.set(effect.worker, { isReady: false, isRevoked: false, units: [], waiting: new Set() });
       } else if (effect.type === "give") {
         const worker = this.#workers.get(effect.worker);
-        if (worker?.isReady !== true) this.wrong.push("gave to a worker that is not ready");
+        if (worker?.isReady !== true || worker.isRevoked)
+          this.wrong.push("gave to a worker that is not ready");
         worker?.units.push(effect.unit);
-      } else if (effect.type === "end") this.#die(effect.worker, now);
+      } else if (effect.type === "revoke") this.#revoke(effect.worker, now);
+      else if (effect.type === "end" || effect.type === "leave") this.#die(effect.worker, now);
       else if (effect.type === "dropped" || effect.type === "killed" || effect.type === "failed") {
         this.#settle(effect.unit);
       }

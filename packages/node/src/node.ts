@@ -286,6 +286,9 @@ export class Node implements NodeSetup {
         this.#streams.remove(run);
         this.#handle({ type: "recalled", assignment: run });
       },
+      onUp: (rooms) => {
+        for (const room of rooms) this.#handle({ type: "up", room });
+      },
     };
   }
 

@@ -45,6 +45,7 @@ const starters = { thread: startThread, process: startProcess };
 export class Executors implements Executor {
   readonly #options: ExecutorsOptions;
   readonly #inline: InlineExecutor;
+  /** By the names of their rooms. */
   readonly #pools = new Map<string, Pool>();
   readonly #roomOfMethod = new Map<string, string>();
 
@@ -61,26 +62,31 @@ export class Executors implements Executor {
     const { workers, modules, captureConsole } = this.#options;
     const rooms: PoolRoom[] = [];
     if (workers === 0) return rooms;
-    for (const [name, { kind, maxMemoryMb, methods }] of this.#plans()) {
+    for (const [key, { kind, maxMemoryMb, methods }] of this.#plans()) {
       const names = [...methods.keys()];
       if (modules.length === 0) {
         const expected = `paths of the modules that serve ${names.join(", ")}, for isolated workers to load`;
         throw new OptionError("modules", expected, modules);
       }
       const startWorker = starters[kind];
-      const options = { kind, startWorker, workers, maxMemoryMb, modules, captureConsole, methods };
-      this.#pools.set(name, new Pool(options, host));
-      for (const method of names) this.#roomOfMethod.set(method, name);
-      // A run of a batch takes up as many slots as it has tasks.
-      const perRun = Math.max(1, ...[...methods.values()].map((rule) => rule?.max ?? 1));
-      rooms.push({ name, slots: workers * perRun, methods: names });
+      const own = roomsOf(key, workers, methods);
+      const options = {
+        ...{ kind, startWorker, workers, maxMemoryMb, modules, captureConsole, methods },
+        rooms: own.map(({ name }) => name),
+      };
+      const pool = new Pool(options, host);
+      for (const room of own) {
+        this.#pools.set(room.name, pool);
+        for (const method of room.methods) this.#roomOfMethod.set(method, room.name);
+      }
+      rooms.push(...own);
     }
     return rooms;
   }
 
   /** Starts the workers. @throws Error when they can't be started */
   async open(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.open()));
+    await Promise.all(this.#distinct().map((pool) => pool.open()));
   }
 
   /** The pool of a method; nothing for those that run in the node's own thread. */
@@ -114,7 +120,7 @@ export class Executors implements Executor {
 
   flush(): void {
     this.#inline.flush();
-    for (const pool of this.#pools.values()) pool.flush();
+    for (const pool of this.#distinct()) pool.flush();
   }
 
   async end(): Promise<void> {
@@ -122,7 +128,11 @@ export class Executors implements Executor {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await Promise.all(this.#distinct().map((pool) => pool.close()));
+  }
+
+  #distinct(): Pool[] {
+    return [...new Set(this.#pools.values())];
   }
 
   #of({ room }: Run): Executor {
@@ -146,4 +156,25 @@ export class Executors implements Executor {
     }
     return plans;
   }
+}
+
+/**
+ * A run of a batch takes up as many slots as it has tasks. Methods with batches of other sizes share the workers, but no
+ * slots: a node must not take many tasks that run one by one since there is room for many of a batch.
+ */
+function roomsOf(
+  key: string,
+  workers: number,
+  methods: ReadonlyMap<string, BatchRule | undefined>,
+): PoolRoom[] {
+  const bySize = new Map<number, string[]>();
+  for (const [method, rule] of methods) {
+    const size = rule?.max ?? 1;
+    bySize.set(size, [...(bySize.get(size) ?? []), method]);
+  }
+  return Array.from(bySize, ([size, names]) => ({
+    name: size === 1 ? key : `${key}, ${size} at once`,
+    slots: workers * size,
+    methods: names,
+  }));
 }

@@ -37,6 +37,13 @@ export class Gatherer {
     return this.#byMethod.get(unit.method)?.unit === unit;
   }
 
+  /** It has been left by all. */
+  drop(unit: PoolUnit): void {
+    if (!this.isGathering(unit)) return;
+    this.#byMethod.get(unit.method)?.timer?.cancel();
+    this.#byMethod.delete(unit.method);
+  }
+
   flush(): void {
     for (const { unit } of [...this.#byMethod.values()]) this.#end(unit);
   }
@@ -51,8 +58,7 @@ export class Gatherer {
   #end(unit: PoolUnit): void {
     const gathering = this.#byMethod.get(unit.method);
     if (gathering?.unit !== unit) return;
-    gathering.timer?.cancel();
-    this.#byMethod.delete(unit.method);
-    if (unit.parts.length > 0) this.#submit(unit);
+    this.drop(unit);
+    this.#submit(unit);
   }
 }

@@ -23,6 +23,8 @@ export interface PoolHost {
   onBegan(run: Run): void;
   /** It was taken out before it began. */
   onRecalled(run: Run): void;
+  /** These rooms, from which all was taken out as there was no worker, have one again. */
+  onUp(rooms: readonly string[]): void;
 }
 
 export interface PoolOptions {
@@ -33,6 +35,8 @@ export interface PoolOptions {
   readonly maxMemoryMb: number | undefined;
   readonly modules: readonly string[];
   readonly captureConsole: boolean;
+  /** The names of the slots that its runs take up. */
+  readonly rooms: readonly string[];
   /** What its workers have to serve, with the rules of those that take batches. */
   readonly methods: ReadonlyMap<string, BatchRule | undefined>;
 }

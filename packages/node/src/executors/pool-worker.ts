@@ -1,5 +1,6 @@
 // One worker as its pool has it: the lines for it, gathered until the pool is done with an event, and its connections.
 import type { Run } from "../run.ts";
+import { isLater, orderAfter } from "../worker/port.ts";
 import { FromWorker, type Init, Line, type LinkInfo, type StreamPush, ToWorker } from "../worker/protocol.ts";
 import { thrownFromText } from "../worker/thrown.ts";
 import type { PoolHost, PoolOptions } from "./pool-host.ts";
@@ -12,6 +13,8 @@ export interface PoolWorkerHandlers {
   onFailed(message: string): void;
   onDone(unit: PoolUnit, tookMs: number): void;
   onGivenBack(unit: PoolUnit): void;
+  /** It begins again what it is given. */
+  onResumed(): void;
   onWaiting(unit: PoolUnit, isWaiting: boolean): void;
   /** @param running what it had begun last */
   onGone(why: string, running: PoolUnit | undefined): void;
@@ -31,7 +34,9 @@ export class PoolWorker {
   readonly #links = new Set<number>();
   #lines: string[] = [];
   #isGone = false;
+  #lastOrder = 0;
   #onLeft: (() => void) | undefined;
+  #leaving: Promise<void> | undefined;
 
   constructor(options: PoolOptions, host: PoolHost, handlers: PoolWorkerHandlers) {
     const { startWorker, maxMemoryMb, modules, captureConsole } = options;
@@ -56,6 +61,8 @@ export class PoolWorker {
   }
 
   give(unit: PoolUnit, beside: boolean): void {
+    this.#lastOrder = orderAfter(this.#lastOrder);
+    unit.order = this.#lastOrder;
     this.#units.set(unit.number, unit);
     for (const { run } of unit.parts) this.#introduce(run);
     this.#send(unit.line(beside));
@@ -73,6 +80,15 @@ export class PoolWorker {
     this.#send(`${ToWorker.Stream} ${unit.number} ${index} ${JSON.stringify(pushed)}`);
   }
 
+  /** What it has not begun it never will; it tells when it may be given something again. @returns what that is */
+  revoke(): PoolUnit[] {
+    const last = this.#handle.revoke();
+    const revoked = [...this.#units.values()].filter(({ order }) => isLater(order, last));
+    for (const { number } of revoked) this.#takeOut(number);
+    this.#send(ToWorker.Revoke);
+    return revoked;
+  }
+
   has(unit: PoolUnit): boolean {
     return this.#units.has(unit.number);
   }
@@ -88,9 +104,9 @@ export class PoolWorker {
   }
 
   /** Lets it close what it has opened. One that still runs something is past that. */
-  async leave(): Promise<void> {
-    if (this.#units.size > 0 || this.#isGone) return;
-    await new Promise<void>((resolve) => {
+  leave(): Promise<void> {
+    if (this.#units.size > 0 || this.#isGone) return Promise.resolve();
+    this.#leaving ??= new Promise<void>((resolve) => {
       const timer = this.#host.runtime.after(leaveMs, resolve);
       this.#onLeft = () => {
         timer.cancel();
@@ -98,6 +114,7 @@ export class PoolWorker {
       };
       this.#send(ToWorker.Leave);
     });
+    return this.#leaving;
   }
 
   /** It is to know where a task comes from before the task. */
@@ -128,8 +145,14 @@ export class PoolWorker {
     this.#handlers.onGone(why, running);
   }
 
+  /** Whatever a task makes its worker say ends that worker at most. */
   #take(text: string): void {
-    for (const line of text.split("\n")) this.#takeLine(new Line(line));
+    try {
+      for (const line of text.split("\n")) this.#takeLine(new Line(line));
+    } catch (error) {
+      this.#host.logger.error({ error }, "a worker is ended, as it said what can't be understood");
+      this.end();
+    }
   }
 
   #takeLine(line: Line): void {
@@ -159,6 +182,10 @@ export class PoolWorker {
         if (unit !== undefined) this.#handlers.onGivenBack(unit);
         break;
       }
+      case FromWorker.Revoked:
+        this.#handle.resume();
+        this.#handlers.onResumed();
+        break;
       case FromWorker.Ready:
         this.#handlers.onReady(JSON.parse(line.rest()) as string[]);
         break;

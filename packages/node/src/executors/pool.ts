@@ -1,12 +1,13 @@
 // Runs handlers in workers of one kind: performs the effects of the pure state machine of a pool.
 import type { Params, Timer } from "zerotask-core";
 import type { Run } from "../run.ts";
-import { type PoolEffect, type PoolEvent, PoolState } from "../state/pool/pool-state.ts";
+import type { PoolEffect, PoolEvent } from "../state/pool/pool-events.ts";
+import { PoolState } from "../state/pool/pool-state.ts";
 import type { Done, Executor } from "./executor.ts";
 import { Gatherer } from "./gatherer.ts";
 import type { PoolHost, PoolOptions } from "./pool-host.ts";
 import { PoolWorker } from "./pool-worker.ts";
-import { PoolUnit } from "./unit.ts";
+import { type Part, PoolUnit, stopPart } from "./unit.ts";
 
 /** How many more workers there may be than asked for, while tasks wait for tasks that they called. */
 const maxMore = 16;
@@ -68,7 +69,7 @@ export class Pool implements Executor {
 
   abort(run: Run): void {
     const unit = this.#units.get(run);
-    if (unit === undefined || this.#gatherer.isGathering(unit)) return;
+    if (unit === undefined || this.#stopLoose(unit, run)) return;
     if (!unit.isBatch || unit.isUnwanted) this.#handle({ type: "abort", unit });
     else this.#workerOf(unit)?.abort(unit, indexOf(unit, run));
   }
@@ -76,7 +77,8 @@ export class Pool implements Executor {
   kill(run: Run): boolean {
     const unit = this.#units.get(run);
     const part = unit?.parts[indexOf(unit, run)];
-    if (unit === undefined || part === undefined) return true;
+    if (unit === undefined || part === undefined) return false;
+    if (this.#stopLoose(unit, run)) return true;
     part.isKilled = true;
     this.#see(this.#workerOf(unit));
     this.#handle({ type: "kill", unit });
@@ -95,7 +97,14 @@ export class Pool implements Executor {
 
   recall(run: Run): void {
     const unit = this.#units.get(run);
-    if (unit !== undefined && !this.#gatherer.isGathering(unit)) this.#handle({ type: "recall", unit });
+    if (unit === undefined) return;
+    if (this.#takeOutLoose(unit, run) !== undefined) {
+      this.#units.delete(run);
+      this.#host.onRecalled(run);
+      return;
+    }
+    this.#see(this.#workerOf(unit));
+    this.#handle({ type: "recall", unit });
   }
 
   flush(): void {
@@ -120,6 +129,7 @@ export class Pool implements Executor {
 
   async close(): Promise<void> {
     this.#isEnding = true;
+    this.#onOpened?.();
     await Promise.all([...this.#workers.values()].map((worker) => worker.leave()));
     this.#handle({ type: "close" });
     if (this.#workers.size > 0) {
@@ -151,10 +161,28 @@ export class Pool implements Executor {
     this.#events.push(event);
     if (this.#isHandling) return;
     this.#isHandling = true;
-    for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-      for (const effect of this.#state.handle(next, this.#host.runtime.now())) this.#perform(effect);
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const effect of this.#state.handle(next, this.#host.runtime.now())) this.#perform(effect);
+      }
+    } finally {
+      this.#isHandling = false;
     }
-    this.#isHandling = false;
+  }
+
+  /** Takes a run out of a batch that no worker has: others of it go on. */
+  #takeOutLoose(unit: PoolUnit, run: Run): Part | undefined {
+    const isGathering = this.#gatherer.isGathering(unit);
+    if (!isGathering && (unit.parts.length < 2 || this.#workerOf(unit) !== undefined)) return undefined;
+    const part = unit.takeOut(run);
+    if (unit.parts.length === 0) this.#gatherer.drop(unit);
+    return part;
+  }
+
+  #stopLoose(unit: PoolUnit, run: Run): boolean {
+    const part = this.#takeOutLoose(unit, run);
+    if (part !== undefined) stopPart(part);
+    return part !== undefined;
   }
 
   #perform(effect: PoolEffect<PoolUnit>): void {
@@ -169,8 +197,17 @@ export class Pool implements Executor {
       case "spawn":
         if (!this.#isEnding) this.#spawn(effect.worker);
         break;
+      case "revoke":
+        this.#revoke(effect.worker);
+        break;
+      case "leave":
+        this.#leave(effect.worker);
+        break;
       case "end":
         this.#workers.get(effect.worker)?.end();
+        break;
+      case "up":
+        this.#host.onUp(this.#options.rooms);
         break;
       case "wake":
         this.#wakeAt(effect.at);
@@ -189,21 +226,45 @@ export class Pool implements Executor {
   #settle(effect: Extract<PoolEffect<PoolUnit>, { type: "began" | "dropped" | "killed" | "failed" }>): void {
     const { unit } = effect;
     const onThrown = (run: Run, error: Error): void => this.#host.onThrown(run, error);
-    const { kind } = this.#options;
     if (effect.type === "began") for (const { run } of unit.parts) this.#host.onBegan(run);
-    else if (effect.type === "killed") unit.kill(onThrown, kind);
-    else if (effect.type === "failed") unit.fail(`Its worker ${kind} ${effect.why} while it ran`, onThrown);
-    else if (!effect.isRecalled) unit.stop("Stopped before it began to run");
-    else
-      for (const { run } of unit.parts) {
-        this.#units.delete(run);
-        this.#host.onRecalled(run);
-      }
+    else if (effect.type === "failed")
+      unit.fail(`Its worker ${this.#options.kind} ${effect.why} while it ran`, onThrown);
+    else if (effect.type === "killed") unit.kill((run) => this.#handBack(run));
+    else if (effect.isRecalled) for (const { run } of unit.parts) this.#handBack(run);
+    else unit.stop();
+  }
+
+  /** Others may run it. */
+  #handBack(run: Run): void {
+    this.#units.delete(run);
+    this.#host.onRecalled(run);
+  }
+
+  #revoke(id: number): void {
+    const worker = this.#workers.get(id);
+    if (worker !== undefined) this.#handle({ type: "revoked", worker: id, units: worker.revoke() });
+  }
+
+  /** It closes first what it has opened. */
+  #leave(id: number): void {
+    const worker = this.#workers.get(id);
+    void worker?.leave().then(() => worker.end());
   }
 
   #spawn(id: number): void {
     const { kind } = this.#options;
     this.#host.logger.debug({ kind, worker: id }, "a worker starts");
+    try {
+      this.#workers.set(id, this.#start(id));
+    } catch (error) {
+      const why = `could not be started (${error instanceof Error ? error.message : String(error)})`;
+      this.#host.logger.error({ kind, reason: why }, "a worker can't start");
+      this.#handle({ type: "gone", worker: id, running: undefined, why });
+    }
+  }
+
+  #start(id: number): PoolWorker {
+    const { kind } = this.#options;
     const worker = new PoolWorker(this.#options, this.#host, {
       onReady: (methods) => {
         this.#host.logger.debug({ kind, worker: id }, "a worker is ready");
@@ -218,6 +279,7 @@ export class Pool implements Executor {
       onFailed: (message) => this.#fail(worker, message),
       onDone: (unit, tookMs) => this.#handle({ type: "answered", worker: id, unit, tookMs }),
       onGivenBack: (unit) => this.#handle({ type: "given-back", worker: id, unit }),
+      onResumed: () => this.#handle({ type: "resumed", worker: id }),
       onWaiting: (unit, isWaiting) => this.#handle({ type: "waiting", worker: id, unit, isWaiting }),
       onGone: (why, running) => {
         this.#workers.delete(id);
@@ -227,7 +289,7 @@ export class Pool implements Executor {
         if (this.#workers.size === 0) this.#onEmpty?.();
       },
     });
-    this.#workers.set(id, worker);
+    return worker;
   }
 
   /** It can't run anything: that it is gone tells the rest. */

@@ -1,51 +1,68 @@
 // A worker that is a process of its own. It ends with its node, also when that is killed.
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { closeSync, openSync, readSync, unlinkSync } from "node:fs";
+import { closeSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { channelFd, memoryMarkAt, readLines } from "../worker/pipe.ts";
+import { channelFd, readLines, wordBytes } from "../worker/pipe.ts";
+import { isMemoryWord, isRevokedWord, orderWord, unitWord, words } from "../worker/port.ts";
 import { outOfMemory, type StartWorker, workerFile } from "./worker-handle.ts";
 
 /** How long to wait for what a worker said last, when it is gone and its pipe is not. */
 const lastWordsMs = 1_000;
 const tailLength = 4_096;
+/** What a shell makes of SIGABRT. */
+const abortedCode = 134;
 
 export const startProcess: StartWorker = ({ maxMemoryMb }, handlers) => {
   const mark = openMark();
-  const child = start(mark.fd, maxMemoryMb);
-  const pipe = child.stdio[channelFd] as Socket;
+  let child: ChildProcess;
+  try {
+    child = start(mark.fd, maxMemoryMb);
+  } catch (error) {
+    mark.close();
+    throw error;
+  }
+  // Without a free file descriptor it has no pipes, and says later that it could not be started.
+  const pipe = child.stdio?.[channelFd] as Socket | undefined;
   let tail = "";
   child.stderr?.on("data", (text: Buffer) => {
     process.stderr.write(text);
     tail = (tail + text.toString()).slice(-tailLength);
   });
-  readLines(pipe, (text) => handlers.onText(text));
+  if (pipe !== undefined) readLines(pipe, (text) => handlers.onText(text));
   // What can't be sent any more is of no interest: the worker is gone, and that is told.
-  pipe.on("error", () => undefined);
+  pipe?.on("error", () => undefined);
   let isOver = false;
-  const end = (how: string): void => {
+  const end = (how: string, isAborted = false): void => {
     if (isOver) return;
     isOver = true;
-    const isMemory = tail.includes("heap out of memory") || mark.read(memoryMarkAt) !== 0;
+    // Tasks may print what they like.
+    const isMemory = (isAborted && tail.includes("heap out of memory")) || mark.read(isMemoryWord) !== 0;
     handlers.onGone(isMemory ? outOfMemory(maxMemoryMb) : how);
     mark.close();
-    pipe.destroy();
+    pipe?.destroy();
   };
   child.once("error", (error) => end(`could not be started (${error.message})`));
   child.once("exit", (code, signal) => {
     const how = signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
-    const timer = setTimeout(end, lastWordsMs, how);
+    const isAborted = signal === "SIGABRT" || code === abortedCode;
+    const timer = setTimeout(end, lastWordsMs, how, isAborted);
     child.once("close", () => {
       clearTimeout(timer);
-      end(how);
+      end(how, isAborted);
     });
   });
   return {
-    send: (text) => void pipe.write(`${text}\n`),
-    running: () => mark.read(0),
+    send: (text) => void pipe?.write(`${text}\n`),
+    running: () => mark.read(unitWord),
+    revoke: () => {
+      mark.write(isRevokedWord, 1);
+      return mark.read(orderWord);
+    },
+    resume: () => mark.write(isRevokedWord, 0),
     end: () => void child.kill("SIGKILL"),
   };
 };
@@ -77,28 +94,34 @@ function inherited(flags: readonly string[]): string[] {
 interface Mark {
   readonly fd: number;
   /** 0 where nothing was written. */
-  read(at: number): number;
+  read(word: number): number;
+  write(word: number, value: number): void;
   close(): void;
 }
 
-/** A file without a name, into which the worker writes what it runs: it can be read when the worker is no more. */
+/** A file without a name, with the words that both sides share: they can be read when the worker is no more. */
 function openMark(): Mark {
   const path = join(tmpdir(), `zerotask-${process.pid}-${randomUUID()}`);
   const fd = openSync(path, "wx+", 0o600);
   unlinkSync(path);
-  const bytes = Buffer.alloc(4);
-  let last: Buffer | undefined;
+  const word = new Int32Array(1);
+  let last: Int32Array | undefined;
   return {
     fd,
     read: (at) => {
-      if (last !== undefined) return last.readInt32LE(at);
-      bytes.fill(0);
-      readSync(fd, bytes, 0, 4, at);
-      return bytes.readInt32LE(0);
+      if (last !== undefined) return last[at] ?? 0;
+      word[0] = 0;
+      readSync(fd, word, 0, wordBytes, at * wordBytes);
+      return word[0];
+    },
+    write: (at, value) => {
+      if (last !== undefined) return;
+      word[0] = value;
+      writeSync(fd, word, 0, wordBytes, at * wordBytes);
     },
     close: () => {
-      last = Buffer.alloc(8);
-      readSync(fd, last, 0, 8, 0);
+      last = new Int32Array(words);
+      readSync(fd, last, 0, words * wordBytes, 0);
       closeSync(fd);
     },
   };

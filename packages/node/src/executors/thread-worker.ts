@@ -1,27 +1,46 @@
 // A worker that is a thread of this process.
-import { Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { isRevokedWord, orderWord, unitWord, words } from "../worker/port.ts";
 import { outOfMemory, type StartWorker, workerFile } from "./worker-handle.ts";
 
 export const startThread: StartWorker = ({ maxMemoryMb }, handlers) => {
-  const shared = new SharedArrayBuffer(4);
-  const running = new Int32Array(shared);
-  const worker = new Worker(workerFile("thread-main"), {
-    workerData: { shared },
-    ...(maxMemoryMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: maxMemoryMb } }),
-  });
+  const shared = new SharedArrayBuffer(words * Int32Array.BYTES_PER_ELEMENT);
+  const view = new Int32Array(shared);
+  // Not the port that tasks find as their `parentPort`: what they send there is none of the node's business.
+  const { port1: port, port2 } = new MessageChannel();
+  const worker = start(shared, port2, maxMemoryMb);
   let why: string | undefined;
-  worker.on("message", (text: string) => handlers.onText(text));
+  port.on("message", (text: string) => handlers.onText(text));
   worker.on("error", (error: NodeJS.ErrnoException) => {
     const isMemory = error?.code === "ERR_WORKER_OUT_OF_MEMORY";
     why = isMemory ? outOfMemory(maxMemoryMb) : `ended by an error that nobody caught (${messageOf(error)})`;
   });
-  worker.once("exit", (code) => handlers.onGone(why ?? `exited with code ${code}`));
+  worker.once("exit", (code) => {
+    // What it said last comes before that it is gone.
+    for (let last = receiveMessageOnPort(port); last !== undefined; last = receiveMessageOnPort(port))
+      handlers.onText(last.message as string);
+    port.close();
+    handlers.onGone(why ?? `exited with code ${code}`);
+  });
   return {
-    send: (text) => worker.postMessage(text),
-    running: () => Atomics.load(running, 0),
+    send: (text) => port.postMessage(text),
+    running: () => Atomics.load(view, unitWord),
+    revoke: () => {
+      Atomics.store(view, isRevokedWord, 1);
+      return Atomics.load(view, orderWord);
+    },
+    resume: () => void Atomics.store(view, isRevokedWord, 0),
     end: () => void worker.terminate(),
   };
 };
+
+function start(shared: SharedArrayBuffer, port: MessagePort, maxMemoryMb: number | undefined): Worker {
+  return new Worker(workerFile("thread-main"), {
+    workerData: { shared, port },
+    transferList: [port],
+    ...(maxMemoryMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: maxMemoryMb } }),
+  });
+}
 
 /** Anything may have been thrown. */
 function messageOf(error: unknown): string {

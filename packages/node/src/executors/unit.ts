@@ -4,7 +4,7 @@ import type { Run } from "../run.ts";
 import { ToWorker } from "../worker/protocol.ts";
 import type { Done } from "./executor.ts";
 
-interface Part {
+export interface Part {
   readonly run: Run;
   readonly done: Done;
   isOver: boolean;
@@ -15,6 +15,8 @@ export class PoolUnit {
   readonly number: number;
   readonly method: string;
   readonly isBatch: boolean;
+  /** The how manieth of its worker. */
+  order = 0;
   readonly parts: Part[] = [];
 
   constructor(number: number, method: string, isBatch: boolean) {
@@ -25,6 +27,17 @@ export class PoolUnit {
 
   add(run: Run, done: Done): void {
     this.parts.push({ run, done, isOver: false, isKilled: false });
+  }
+
+  /** Takes out a run; the others stay. */
+  takeOut(run: Run): Part | undefined {
+    const at = this.parts.findIndex((part) => part.run === run);
+    return at < 0 ? undefined : this.parts.splice(at, 1)[0];
+  }
+
+  /** What its node runs for itself nobody else can run. */
+  get isBound(): boolean {
+    return this.parts.some(({ run }) => run.isLocal);
   }
 
   get isUnwanted(): boolean {
@@ -64,24 +77,35 @@ export class PoolUnit {
     }
   }
 
-  /** Its runs that have no outcome yet were stopped. */
-  stop(message: string): void {
-    for (const part of this.parts) {
-      if (part.isOver) continue;
-      part.isOver = true;
-      part.done(failure(part.run.id, errorObject(ErrorCode.TaskStopped, message)));
-    }
+  /** Its runs were stopped before they began. */
+  stop(): void {
+    for (const part of this.parts) stopPart(part);
   }
 
-  /** It was ended by force. Others of its batch that nobody wanted to end have failed. */
-  kill(onThrown: (run: Run, error: Error) => void, kind: string): void {
+  /** It was ended by force. Others of its batch, that nobody wanted to end, are given to `handBack` first. */
+  kill(handBack: (run: Run) => void): void {
+    const killed = this.parts.filter(({ isKilled }) => isKilled);
     for (const part of this.parts) {
-      if (part.isOver || !part.isKilled) continue;
+      if (part.isOver || part.isKilled) continue;
+      part.isOver = true;
+      handBack(part.run);
+    }
+    for (const part of killed) {
+      if (part.isOver) continue;
       part.isOver = true;
       part.done(failure(part.run.id, errorObject(ErrorCode.TaskStopped, "Killed while it ran")));
     }
-    this.fail(`Its worker ${kind} was ended by force, for another task of its batch`, onThrown);
   }
+}
+
+/** It was stopped before it began. */
+export function stopPart(part: Part): void {
+  if (part.isOver) return;
+  part.isOver = true;
+  const error = errorObject(ErrorCode.TaskStopped, "Stopped before it began to run", {
+    how: "never-started",
+  });
+  part.done(failure(part.run.id, error));
 }
 
 /** What a task failed with whose worker died. */

@@ -5,6 +5,13 @@ export interface WorkerHandle {
   send(text: string): void;
   /** The number of the unit that it began last; 0 for none. Also when it is gone. */
   running(): number;
+  /**
+   * It begins nothing more of what it was given.
+   * @returns the order of what it began last: all after that never begin
+   */
+  revoke(): number;
+  /** It may begin again what it is given from now on. */
+  resume(): void;
   /** Ends it by force. */
   end(): void;
 }

@@ -36,6 +36,8 @@ export type NodeEvent<A extends Assignment = Assignment> =
   | { readonly type: "lost"; readonly link: number }
   /** The connection is (again) there. */
   | { readonly type: "welcomed"; readonly link: number }
+  /** The pool of this room has workers again, after it had none. */
+  | { readonly type: "up"; readonly room: string }
   /** Take no more tasks. */
   | { readonly type: "drain" }
   | { readonly type: "tick" };
@@ -140,6 +142,7 @@ export class NodeState<A extends Assignment = Assignment> {
     if (event.type === "lost") this.#links.delete(event.link);
     else if (event.type === "welcomed") this.#links.add(event.link);
     else if (event.type === "tick") this.#wakeAt = undefined;
+    else if (event.type === "up") this.#rooms.get(event.room)?.onUp();
     for (const room of this.#rooms.values()) {
       switch (event.type) {
         case "aborted":

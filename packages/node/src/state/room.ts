@@ -1,7 +1,7 @@
 // The tasks of one node that share slots: which of them run, which wait, and how many more there is room for.
 import { ErrorCode, errorObject, failure, GenerationalMap, type Response } from "zerotask-core";
 import { Endings } from "./endings.ts";
-import type { Assignment, NodeEffect, NodeEvent } from "./node-state.ts";
+import type { Answer, Assignment, NodeEffect, NodeEvent } from "./node-state.ts";
 
 /** What all rooms of a node share. */
 export interface Turn<A extends Assignment> {
@@ -58,6 +58,8 @@ export class Room<A extends Assignment> {
   #suspended = 0;
   /** Room that brokers were told of because of them. */
   #extra = 0;
+  /** What the node runs for itself in this pool: it takes up slots that brokers don't count. */
+  #locals = 0;
   #isDraining = false;
 
   constructor(options: RoomOptions, turn: Turn<A>) {
@@ -106,7 +108,7 @@ export class Room<A extends Assignment> {
   /** Tasks that wait for others must not keep these from coming: they may wait for this very node. */
   onWaiting(assignment: A, isWaiting: boolean, now: number): void {
     const held = this.#running.get(assignment);
-    if (held === undefined || held.isWaiting === isWaiting || assignment.isLocal === true) return;
+    if (held === undefined || held.isWaiting === isWaiting || this.#isSlotless(assignment)) return;
     held.isWaiting = isWaiting;
     this.#suspended += isWaiting ? 1 : -1;
     if (!isWaiting) {
@@ -140,12 +142,34 @@ export class Room<A extends Assignment> {
     this.#tellAll();
   }
 
+  /** In the node's own thread it takes up no slot; in a pool it has a worker. */
   #startLocal(assignment: A, now: number): void {
     this.#start(assignment, now);
+    if (this.#isPool) {
+      this.#locals++;
+      this.#tellAll();
+      return;
+    }
     const held = this.#running.get(assignment);
     if (held === undefined) return;
     held.isWaiting = true;
     this.#suspended++;
+  }
+
+  #isSlotless({ isLocal }: A): boolean {
+    return isLocal === true && !this.#isPool;
+  }
+
+  /** @returns what was held of it, which is no more */
+  #remove(assignment: A): Held<A> | undefined {
+    const held = this.#running.get(assignment);
+    if (held === undefined) return undefined;
+    this.#running.delete(assignment);
+    if (this.#isPool && assignment.isLocal === true) {
+      this.#locals--;
+      this.#tellAll();
+    }
+    return held;
   }
 
   #start(assignment: A, now: number): void {
@@ -166,15 +190,19 @@ export class Room<A extends Assignment> {
 
   /** It was taken out of its pool before it began. */
   onRecalled(assignment: A): void {
-    const held = this.#running.get(assignment);
+    const held = this.#remove(assignment);
     if (held === undefined) return;
-    this.#running.delete(assignment);
     if (held.isWaiting) this.#suspended--;
     if (!this.#isDraining) this.#capacity = handedBack;
     const isStopped = this.#endings.end(assignment) !== undefined;
     if (held.isAborted) return;
     if (isStopped) this.#answerStopped(assignment, "never-started");
     else this.#turn.effect({ type: "hand-back", assignment });
+  }
+
+  /** There is room again, after something was handed back: such as when its pool has a worker again. */
+  onUp(): void {
+    if (this.#capacity === handedBack) this.#setCapacity(this.#options.slots);
   }
 
   /** The connection was lost: what had not begun will be given to others. */
@@ -185,7 +213,7 @@ export class Room<A extends Assignment> {
   /** Tells the broker how much there is room for. */
   tell(link: number): void {
     const extra = this.#isDraining ? 0 : this.#extra;
-    const capacity = Math.max(0, this.#capacity) + extra;
+    const capacity = Math.max(0, Math.max(0, this.#capacity) + extra - this.#locals);
     const { name } = this.#options;
     this.#turn.effect({ type: "fetch", link, capacity, ...(name !== undefined && { room: name }) });
   }
@@ -230,9 +258,8 @@ export class Room<A extends Assignment> {
   }
 
   onEnded({ assignment, response, tookMs }: Extract<NodeEvent<A>, { type: "ended" }>, now: number): void {
-    const held = this.#running.get(assignment);
+    const held = this.#remove(assignment);
     if (held === undefined) return;
-    this.#running.delete(assignment);
     if (held.isWaiting) {
       this.#suspended--;
       this.#takeRoomBack();
@@ -240,13 +267,14 @@ export class Room<A extends Assignment> {
     const how = this.#endings.end(assignment);
     if (!held.isAborted) {
       if (how === undefined) this.#turn.effect({ type: "answer", assignment, response });
-      else this.#answerStopped(assignment, how);
+      else this.#answerStopped(assignment, hasNeverStarted(response) ? "never-started" : how);
     }
     const took = tookMs ?? now - held.since;
     const mean = this.#meanRunMs;
     if (assignment.isLocal !== true)
       this.#meanRunMs = mean === undefined ? took : mean + (took - mean) * smoothing;
     if (this.#meanRunMs !== undefined) this.#adaptCapacity(this.#meanRunMs);
+    else this.onUp();
     while (this.#waiting.size > 0 && this.#hasFreeSlot) this.#startNext(now);
   }
 
@@ -269,7 +297,7 @@ export class Room<A extends Assignment> {
         this.#turn.effect({ type: "report-running", assignment });
         continue;
       }
-      if (!hasBegun) notBegun.push(held);
+      if (!hasBegun && assignment.isLocal !== true) notBegun.push(held);
       this.#unreported.push(held);
     }
     this.#recall(notBegun, now);
@@ -349,4 +377,10 @@ export class Room<A extends Assignment> {
 
 function heldSince<A>(assignment: A, since: number, hasBegun: boolean): Held<A> {
   return { assignment, since, hasBegun, isAborted: false, isWaiting: false };
+}
+
+/** Its pool stopped it before any worker began it. */
+function hasNeverStarted(response: Answer): boolean {
+  if (typeof response === "string" || !("error" in response)) return false;
+  return (response.error.data as { how?: unknown } | undefined)?.how === "never-started";
 }

@@ -2,7 +2,7 @@
 import { type Dispatcher, encodeResponse, type Response, systemRuntime } from "zerotask-core";
 import { Run } from "../run.ts";
 import type { RunHost } from "../run-context.ts";
-import type { Lines, Port } from "./port.ts";
+import { type Lines, orderAfter, type Port } from "./port.ts";
 import { FromWorker, noUnit } from "./protocol.ts";
 
 /** A run in a worker: the number of its unit, and its place there. */
@@ -25,6 +25,8 @@ export class WorkerRun extends Run {
 
 interface Job {
   readonly unit: number;
+  /** The how manieth it is that this worker was given. */
+  readonly order: number;
   readonly runs: readonly WorkerRun[];
   readonly isBatch: boolean;
   readonly isBeside: boolean;
@@ -44,6 +46,7 @@ export class Jobs {
   /** Of those begun, how many wait. */
   #waiting = 0;
   #isRunning = false;
+  #lastOrder = 0;
 
   constructor(dispatcher: Dispatcher, lines: Lines, port: Port) {
     this.#dispatcher = dispatcher;
@@ -52,7 +55,8 @@ export class Jobs {
   }
 
   add(unit: number, runs: readonly WorkerRun[], isBatch: boolean, isBeside: boolean): void {
-    this.#queue.push({ unit, runs, isBatch, isBeside, waiting: 0, begunAt: 0 });
+    this.#lastOrder = orderAfter(this.#lastOrder);
+    this.#queue.push({ unit, order: this.#lastOrder, runs, isBatch, isBeside, waiting: 0, begunAt: 0 });
   }
 
   /** Begins whatever may begin. */
@@ -86,6 +90,14 @@ export class Jobs {
     } else if (job !== undefined) this.#lines.send(`${FromWorker.GivenBack} ${unit}`);
   }
 
+  /** The node has seen that what it began last takes long. */
+  revoke(): void {
+    for (const { unit } of this.#queue.slice(this.#next)) this.#lines.add(`${FromWorker.GivenBack} ${unit}`);
+    this.#queue = [];
+    this.#next = 0;
+    this.#lines.send(FromWorker.Revoked);
+  }
+
   /** A run waits for tasks that it called, or for none any more. */
   onWaiting({ unit, index }: WorkerRun, change: 1 | -1): void {
     const job = this.#begun.get(unit);
@@ -111,6 +123,8 @@ export class Jobs {
       this.#giveBack();
       return this.#take();
     }
+    // Where it is revoked, the line that says so is on its way.
+    if (!this.#port.claim(job.unit, job.order)) return undefined;
     this.#next++;
     if (this.#next === this.#queue.length) {
       this.#queue = [];
@@ -132,7 +146,6 @@ export class Jobs {
 
   #begin(job: Job): void {
     const { unit, runs, isBatch } = job;
-    this.#port.mark(unit);
     job.begunAt = performance.now();
     this.#begun.set(unit, job);
     if (isBatch) this.#beginBatch(job);

@@ -2,11 +2,11 @@
 import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 
-/** The pipe to the node, and the file with the number of what runs. */
+/** The pipe to the node, and the file with the words that both share. */
 export const channelFd = 3;
 export const markFd = 4;
-/** In that file, at this place: the process ended itself, as it needed too much memory. */
-export const memoryMarkAt = 4;
+/** Of a word there. */
+export const wordBytes = 4;
 
 /** Calls `take` with whole lines, as many as there are. */
 export function readLines(pipe: Readable, take: (lines: string) => void): void {

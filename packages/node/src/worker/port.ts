@@ -5,6 +5,33 @@ export interface Port {
   send(text: string): void;
   /** Notes, for the node to read whatever becomes of this worker, which unit begins here. */
   mark(unit: number): void;
+  /**
+   * The same for one that is about to begin, the `order`th that the node gave to this worker.
+   * @returns whether it may: the node may have revoked it. Each of the two writes its own word before it reads the other's, so
+   * that one of them at least sees the other: a worker that sees a revocation begins nothing, and what a node does not see begun
+   * never will be.
+   */
+  claim(unit: number, order: number): boolean;
+}
+
+/** What a worker and its node share, in words of 32 bits: the unit that it began last, its order, and two flags. */
+export const unitWord = 0;
+export const orderWord = 1;
+export const isRevokedWord = 2;
+/** Only of processes: it ended itself, as it needed too much memory. */
+export const isMemoryWord = 3;
+export const words = 4;
+
+const orders = 2 ** 30;
+
+/** Units are counted by both sides, from 1 on, and after very many from 0 on. */
+export function orderAfter(order: number): number {
+  return (order + 1) % orders;
+}
+
+export function isLater(order: number, than: number): boolean {
+  const ahead = (order - than + orders) % orders;
+  return ahead > 0 && ahead < orders / 2;
 }
 
 /** What is done is told no later than this, while more is done. In milliseconds. */

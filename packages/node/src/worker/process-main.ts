@@ -1,19 +1,26 @@
 // The beginning of a worker that is a process: a pipe to the node, a file for its mark, and a thread that watches.
-import { writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { Worker } from "node:worker_threads";
-import { channelFd, markFd, readLines } from "./pipe.ts";
+import { channelFd, markFd, readLines, wordBytes } from "./pipe.ts";
+import { isRevokedWord } from "./port.ts";
 import { serve } from "./worker.ts";
 
 const socket = new Socket({ fd: channelFd, readable: true, writable: true });
-const bytes = Buffer.alloc(4);
-const view = new DataView(bytes.buffer, bytes.byteOffset, 4);
+/** The unit that began last, and its order. */
+const own = new Int32Array(2);
+const isRevoked = new Int32Array(1);
 
 const take = serve({
   send: (text) => void socket.write(`${text}\n`),
-  mark: (unit) => {
-    view.setInt32(0, unit, true);
-    writeSync(markFd, bytes, 0, 4, 0);
+  mark: (unit) => write(unit, own[1] ?? 0),
+  claim: (unit, order) => {
+    const [unitBefore = 0, orderBefore = 0] = own;
+    write(unit, order);
+    readSync(markFd, isRevoked, 0, wordBytes, isRevokedWord * wordBytes);
+    if (isRevoked[0] === 0) return true;
+    write(unitBefore, orderBefore);
+    return false;
   },
 });
 const maxMemoryMb = Number(process.argv[2] ?? 0);
@@ -25,6 +32,12 @@ socket.on("error", () => undefined);
 
 // A terminal and a service manager send these to all processes of a group: the node lets its workers finish first.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => undefined);
+
+function write(unit: number, order: number): void {
+  own[0] = unit;
+  own[1] = order;
+  writeSync(markFd, own, 0, 2 * wordBytes, 0);
+}
 
 function watch(): void {
   new Worker(new URL("./watchdog.js", import.meta.url), {

@@ -25,6 +25,8 @@ export const ToWorker = {
   Lost: "X",
   /** `Z`: nothing more comes, and it will be ended. What it has opened is to be closed. */
   Leave: "Z",
+  /** `V`: what has not begun is given back. */
+  Revoke: "V",
   /** `S <unit> <index> <StreamPush>`: for the streams of a run; `null`: the connection to its broker is there again. */
   Stream: "S",
 } as const;
@@ -41,6 +43,8 @@ export const FromWorker = {
   Part: "P",
   /** `G <unit>`: it had not begun, and never will. */
   GivenBack: "G",
+  /** `V`: all that had not begun is given back. */
+  Revoked: "V",
   /** `W <unit> <1 or 0> <index>`: it waits for tasks that it called, or for none any more. */
   Waiting: "W",
   /** `N <link> <[method, params]>`: what a task tells the broker while it runs. */

@@ -1,12 +1,27 @@
 // The beginning of a worker that is a thread.
-import { parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, workerData } from "node:worker_threads";
+import { isRevokedWord, orderWord, unitWord } from "./port.ts";
 import { serve } from "./worker.ts";
 
-const { shared } = workerData as { shared: SharedArrayBuffer };
-const running = new Int32Array(shared);
+const data = workerData as { shared?: SharedArrayBuffer; port?: MessagePort };
+const { shared, port } = data;
+if (shared === undefined || port === undefined) throw new Error("Expected what a node starts a thread with");
+// Tasks see `workerData` as well.
+delete data.shared;
+delete data.port;
+const view = new Int32Array(shared);
 
 const take = serve({
-  send: (text) => parentPort?.postMessage(text),
-  mark: (unit) => void Atomics.store(running, 0, unit),
+  send: (text) => port.postMessage(text),
+  mark: (unit) => void Atomics.store(view, unitWord, unit),
+  claim: (unit, order) => {
+    const before = Atomics.exchange(view, orderWord, order);
+    if (Atomics.load(view, isRevokedWord) === 0) {
+      Atomics.store(view, unitWord, unit);
+      return true;
+    }
+    Atomics.store(view, orderWord, before);
+    return false;
+  },
 });
-parentPort?.on("message", take);
+port.on("message", take);

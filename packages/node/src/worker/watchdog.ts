@@ -1,7 +1,8 @@
 // The thread that watches a worker's process, whatever that is busy with: it must not outlive its node, nor take too much.
 import { writeSync } from "node:fs";
 import { workerData } from "node:worker_threads";
-import { markFd, memoryMarkAt } from "./pipe.ts";
+import { markFd, wordBytes } from "./pipe.ts";
+import { isMemoryWord } from "./port.ts";
 
 const { parent, maxMemoryMb } = workerData as { parent: number; maxMemoryMb: number };
 const checkMs = 50;
@@ -13,6 +14,6 @@ const most = maxMemoryMb > 0 ? process.memoryUsage.rss() + (maxMemoryMb + slackM
 setInterval(() => {
   if (process.ppid !== parent) process.kill(process.pid, "SIGKILL");
   if (most === Infinity || process.memoryUsage.rss() <= most) return;
-  writeSync(markFd, Buffer.from([1]), 0, 1, memoryMarkAt);
+  writeSync(markFd, Buffer.from([1]), 0, 1, isMemoryWord * wordBytes);
   process.kill(process.pid, "SIGKILL");
 }, checkMs);

@@ -84,6 +84,9 @@ class Worker {
       case ToWorker.Abort:
         this.#jobs.abort(line.number(), line.number());
         break;
+      case ToWorker.Revoke:
+        this.#jobs.revoke();
+        break;
       case ToWorker.Stream:
         this.#onStream(line);
         break;

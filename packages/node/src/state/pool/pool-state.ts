@@ -1,67 +1,16 @@
 // A pool of workers as a pure state machine: who runs what, and what becomes of it when a worker dies.
 import { Deque } from "zerotask-core";
+import type { PoolEffect, PoolEvent, PoolEventOf } from "./pool-events.ts";
 import { RunTimes } from "./run-times.ts";
-import { type Given, type Unit, WorkerSlot } from "./worker-slot.ts";
+import { isShortOfWorkers, mayGrow, type PoolStateOptions, startMs, workerFor } from "./worker-choice.ts";
+import { type Given, givenOf, type Unit, WorkerSlot } from "./worker-slot.ts";
 
-export type PoolEvent<U extends Unit> =
-  | { readonly type: "start" }
-  | { readonly type: "submit"; readonly unit: U }
-  /** It has loaded its modules. */
-  | { readonly type: "ready"; readonly worker: number }
-  | { readonly type: "answered"; readonly worker: number; readonly unit: U; readonly tookMs: number }
-  /** It waits for tasks that it called, or for none any more. */
-  | { readonly type: "waiting"; readonly worker: number; readonly unit: U; readonly isWaiting: boolean }
-  /** The worker had not begun it, and never will. */
-  | { readonly type: "given-back"; readonly worker: number; readonly unit: U }
-  /** The worker is seen to run it. */
-  | { readonly type: "seen"; readonly worker: number; readonly unit: U }
-  /** The worker is no more. `running`: what it began last, if anything. */
-  | { readonly type: "gone"; readonly worker: number; readonly running: U | undefined; readonly why: string }
-  /** Nobody wants its outcome any more. */
-  | { readonly type: "abort"; readonly unit: U }
-  /** It is to end, by force if it has begun. */
-  | { readonly type: "kill"; readonly unit: U }
-  /** Somebody else will run it, if it has not been given to a worker. */
-  | { readonly type: "recall"; readonly unit: U }
-  | { readonly type: "tick" }
-  | { readonly type: "close" };
-
-export type PoolEffect<U extends Unit> =
-  | { readonly type: "spawn"; readonly worker: number }
-  /** `beside`: though something waits there for tasks that it called. */
-  | { readonly type: "give"; readonly worker: number; readonly unit: U; readonly beside: boolean }
-  /** Its signal is to fire; where it has not begun, the worker gives it back. */
-  | { readonly type: "abort"; readonly worker: number; readonly unit: U }
-  /** The worker is to end, by force. */
-  | { readonly type: "end"; readonly worker: number }
-  | { readonly type: "began"; readonly unit: U }
-  /** It was taken out before it began: nobody wants it, or somebody else will run it. */
-  | { readonly type: "dropped"; readonly unit: U; readonly isRecalled: boolean }
-  | { readonly type: "killed"; readonly unit: U }
-  /** Its worker died while it ran. */
-  | { readonly type: "failed"; readonly unit: U; readonly why: string }
-  /** As many workers as there should be are ready, for the first time. */
-  | { readonly type: "opened" }
-  /** The first workers can't even start. */
-  | { readonly type: "unusable"; readonly why: string }
-  /** Send a `tick` at this time. */
-  | { readonly type: "wake"; readonly at: number };
-
-export interface PoolStateOptions {
-  /** Workers that run tasks at once. */
-  readonly size: number;
-  /** How many more there may be while tasks wait for tasks that they called. */
-  readonly maxMore: number;
-}
-
-/** A worker is given no more ahead than it should have done after this time, so that nothing waits long behind a long task. */
-export const aheadMs = 5;
-/** Nor is another worker woken for what one at work should have done by then: many small messages cost more than few. */
-export const wakeMs = 0.5;
-/** However short they are. */
-const maxAhead = 1_000;
 /** How long a worker is kept that is one too many. */
 export const keepMs = 10_000;
+/** What has run this long may run long: nothing is to wait behind it. */
+export const stuckMs = 10;
+/** Most workers that start at once beyond those that there should be: they hold each other up. */
+const maxStarting = 2;
 /** How long to wait after workers that died without having done anything; doubled each time, up to the last. */
 export const respawnMs = 100;
 const maxRespawnMs = 10_000;
@@ -79,6 +28,8 @@ export class PoolState<U extends Unit> {
   /** Workers in a row that died without having done anything. */
   #failures = 0;
   #respawnAt: number | undefined;
+  /** All was handed back, as there was no worker. */
+  #hasHandedBack = false;
   #wakeAt: number | undefined;
 
   constructor(options: PoolStateOptions) {
@@ -88,6 +39,7 @@ export class PoolState<U extends Unit> {
   /** Takes one event at the time `now` in milliseconds, and returns the effects to perform in order. */
   handle(event: PoolEvent<U>, now: number): PoolEffect<U>[] {
     this.#perform(event, now);
+    if (this.#isDown) this.#handBackAll();
     if (this.#life !== "closed") this.#handOut(now);
     const effects = this.#effects;
     this.#effects = [];
@@ -98,13 +50,13 @@ export class PoolState<U extends Unit> {
     switch (event.type) {
       case "start":
         this.#life = "opening";
-        while (this.#workers.size < this.#options.size) this.#spawn();
+        while (this.#workers.size < this.#options.size) this.#spawn(now);
         break;
       case "submit":
         this.#enqueue(event.unit);
         break;
       case "recall":
-        if (this.#queued.delete(event.unit)) this.#drop(event.unit, true);
+        this.#onRecalled(event.unit);
         break;
       case "abort":
       case "kill":
@@ -125,11 +77,7 @@ export class PoolState<U extends Unit> {
     }
   }
 
-  #performOf(
-    worker: WorkerSlot<U>,
-    event: Extract<PoolEvent<U>, { readonly worker: number }>,
-    now: number,
-  ): void {
+  #performOf(worker: WorkerSlot<U>, event: PoolEventOf<U>, now: number): void {
     switch (event.type) {
       case "ready":
         this.#onReady(worker, now);
@@ -138,7 +86,13 @@ export class PoolState<U extends Unit> {
         this.#onAnswered(worker, event.unit, event.tookMs, now);
         break;
       case "given-back":
-        this.#onGivenBack(worker, event.unit, now);
+        this.#onGivenBack(worker, [event.unit], now);
+        break;
+      case "revoked":
+        this.#onGivenBack(worker, event.units, now);
+        break;
+      case "resumed":
+        worker.isRevoked = false;
         break;
       case "gone":
         this.#onGone(worker, event.running, event.why, now);
@@ -150,7 +104,7 @@ export class PoolState<U extends Unit> {
       }
       case "seen": {
         const given = worker.given.get(event.unit);
-        if (given !== undefined) this.#onSeen(worker, given);
+        if (given !== undefined) this.#onSeen(worker, given, now);
         break;
       }
     }
@@ -165,6 +119,8 @@ export class PoolState<U extends Unit> {
     if (worker.phase !== "starting") return;
     worker.phase = "ready";
     worker.idleSince = now;
+    if (this.#hasHandedBack) this.#effects.push({ type: "up" });
+    this.#hasHandedBack = false;
     if (this.#life !== "opening") return;
     for (const { phase } of this.#workers.values()) if (phase !== "ready") return;
     this.#life = "open";
@@ -180,19 +136,36 @@ export class PoolState<U extends Unit> {
     if (worker.given.size === 0 && this.#workers.size > this.#options.size) this.#wake(now + keepMs);
   }
 
-  #onGivenBack(worker: WorkerSlot<U>, unit: U, now: number): void {
-    const given = worker.takeOut(unit);
-    if (given === undefined) return;
+  #onGivenBack(worker: WorkerSlot<U>, units: readonly U[], now: number): void {
+    const back: Given<U>[] = [];
+    for (const unit of units) {
+      const given = worker.takeOut(unit);
+      if (given !== undefined) back.push(given);
+    }
+    if (back.length === 0) return;
     worker.idleSince = now;
-    this.#again([given]);
+    this.#again(back);
   }
 
-  #onSeen(worker: WorkerSlot<U>, given: Given<U>): void {
+  #onSeen(worker: WorkerSlot<U>, given: Given<U>, now: number): void {
     if (!given.hasBegun) {
       given.hasBegun = true;
       this.#effects.push({ type: "began", unit: given.unit });
     }
+    given.seenAt ??= now;
     if (given.isKilled) this.#end(worker);
+    else if (now - given.seenAt >= stuckMs && worker.markLong(given)) this.#revoke(worker);
+  }
+
+  /** What it has not begun, where it has anything: it would wait there for long. */
+  #revoke(worker: WorkerSlot<U>): void {
+    if (worker.isRevoked || worker.phase !== "ready") return;
+    for (const { hasBegun } of worker.given.values()) {
+      if (hasBegun) continue;
+      worker.isRevoked = true;
+      this.#effects.push({ type: "revoke", worker: worker.id });
+      return;
+    }
   }
 
   #onUnwanted(unit: U, isKilled: boolean): void {
@@ -206,20 +179,38 @@ export class PoolState<U extends Unit> {
       given.isAborted = true;
       given.isKilled ||= isKilled;
       if (isKilled && given.hasBegun) this.#end(worker);
-      else this.#effects.push({ type: "abort", worker: worker.id, unit });
+      else {
+        this.#effects.push({ type: "abort", worker: worker.id, unit });
+        if (!given.hasBegun) this.#revoke(worker);
+      }
+    }
+  }
+
+  #onRecalled(unit: U): void {
+    if (this.#queued.delete(unit)) {
+      this.#drop(unit, true);
+      return;
+    }
+    for (const worker of this.#workers.values()) {
+      const given = worker.given.get(unit);
+      if (given === undefined || given.hasBegun) continue;
+      given.isRecalled = true;
+      this.#revoke(worker);
     }
   }
 
   /**
-   * What ran there has failed. What it was given beside that had not begun, or its answer got lost: it runs elsewhere.
+   * What was seen to run there has failed: no attempt runs twice of which that is known. What else it was given had not
+   * begun, or its answer got lost: it runs elsewhere.
    */
   #onGone(worker: WorkerSlot<U>, running: U | undefined, why: string, now: number): void {
     this.#workers.delete(worker.id);
     const left: Given<U>[] = [];
     for (const given of worker.given.values()) {
-      const { unit, isKilled, isWaiting } = given;
-      if (isKilled && (given.hasBegun || unit === running)) this.#effects.push({ type: "killed", unit });
-      else if (unit === running || isWaiting) this.#effects.push({ type: "failed", unit, why });
+      const { unit, isKilled } = given;
+      const hasBegun = given.hasBegun || unit === running;
+      if (isKilled && hasBegun) this.#effects.push({ type: "killed", unit });
+      else if (hasBegun) this.#effects.push({ type: "failed", unit, why });
       else left.push(given);
     }
     this.#again(left);
@@ -237,8 +228,8 @@ export class PoolState<U extends Unit> {
   #again(units: readonly Given<U>[]): void {
     const queue = new Deque<U>();
     let count = 0;
-    for (const { unit, isAborted } of units) {
-      if (isAborted) this.#drop(unit, false);
+    for (const { unit, isAborted, isRecalled } of units) {
+      if (isAborted || isRecalled) this.#drop(unit, !isAborted);
       else {
         this.#queued.add(unit);
         queue.push(unit);
@@ -257,56 +248,14 @@ export class PoolState<U extends Unit> {
         continue;
       }
       const expectedMs = this.#times.expect(unit.method);
-      const worker = this.#workerFor(expectedMs);
+      const worker = workerFor(this.#workers, this.#options, expectedMs, now);
       if (worker === undefined) break;
       this.#queue.shift();
       this.#queued.delete(unit);
       this.#effects.push({ type: "give", worker: worker.id, unit, beside: worker.waiting > 0 });
-      const given = {
-        unit,
-        expectedMs,
-        hasBegun: false,
-        isWaiting: false,
-        isAborted: false,
-        isKilled: false,
-      };
-      worker.give(given);
+      worker.give(givenOf(unit, expectedMs));
     }
     this.#grow(now);
-  }
-
-  /**
-   * One that will be done with what it has before an idle one could be woken; or an idle one, while fewer run something than
-   * should at once; or, for what should be short, the one that will soonest be done.
-   */
-  #workerFor(expectedMs: number): WorkerSlot<U> | undefined {
-    let best: WorkerSlot<U> | undefined;
-    let idle: WorkerSlot<U> | undefined;
-    let busy = 0;
-    for (const worker of this.#workers.values()) {
-      if (worker.isIdle) idle ??= worker;
-      else if (worker.given.size > worker.waiting) busy++;
-      const isOpen = worker.phase === "ready" && worker.waiting === 0 && worker.given.size < maxAhead;
-      if (!isOpen || worker.isIdle || worker.aheadMs + expectedMs > aheadMs) continue;
-      if (best === undefined || worker.aheadMs < best.aheadMs) best = worker;
-    }
-    if (best !== undefined && best.aheadMs + expectedMs <= wakeMs) return best;
-    if (idle !== undefined && busy < this.#options.size) return idle;
-    if (best !== undefined || this.#mayGrow || !this.#isShortOfWorkers) return best;
-    // As a last resort: what waits may wait for this very task.
-    for (const worker of this.#workers.values()) if (worker.mayRunBeside) return worker;
-    return undefined;
-  }
-
-  get #isShortOfWorkers(): boolean {
-    let active = 0;
-    for (const worker of this.#workers.values()) if (worker.isActive) active++;
-    return active < this.#options.size;
-  }
-
-  get #mayGrow(): boolean {
-    const { size, maxMore } = this.#options;
-    return this.#workers.size < size + maxMore;
   }
 
   /**
@@ -315,17 +264,42 @@ export class PoolState<U extends Unit> {
    */
   #grow(now: number): void {
     if (this.#life === "new" || (this.#respawnAt !== undefined && this.#respawnAt > now)) return;
-    while (this.#workers.size < this.#options.size) this.#spawn();
-    if (this.#queued.size === 0 || !this.#isShortOfWorkers) return;
+    while (this.#workers.size < this.#options.size) this.#spawn(now);
+    if (this.#queued.size === 0) return;
     let more = 0;
-    for (const { waiting } of this.#workers.values()) if (waiting > 0) more++;
-    while (more-- > 0 && this.#mayGrow) this.#spawn();
+    let starting = 0;
+    for (const { waiting, phase } of this.#workers.values()) {
+      if (waiting > 0) more++;
+      if (phase === "starting") starting++;
+    }
+    if (!isShortOfWorkers(this.#workers, this.#options, Number.NEGATIVE_INFINITY)) return;
+    more = Math.min(more, maxStarting - starting);
+    while (more-- > 0 && mayGrow(this.#workers, this.#options)) {
+      this.#spawn(now);
+      this.#wake(now + startMs);
+    }
   }
 
-  #spawn(): void {
-    const worker = new WorkerSlot<U>(++this.#lastWorker);
+  #spawn(now: number): void {
+    const worker = new WorkerSlot<U>(++this.#lastWorker, now);
     this.#workers.set(worker.id, worker);
     this.#effects.push({ type: "spawn", worker: worker.id });
+  }
+
+  /** Workers die at their start, and there is none: others may have some. */
+  get #isDown(): boolean {
+    if (this.#failures === 0 || this.#queued.size === 0 || this.#life !== "open") return false;
+    for (const { phase } of this.#workers.values()) if (phase === "ready") return false;
+    return true;
+  }
+
+  #handBackAll(): void {
+    for (const unit of this.#queued) {
+      if (unit.isBound === true) continue;
+      this.#queued.delete(unit);
+      this.#drop(unit, true);
+      this.#hasHandedBack = true;
+    }
   }
 
   /** Ends idle workers that are too many. */
@@ -338,7 +312,8 @@ export class PoolState<U extends Unit> {
       if (worker.idleSince + keepMs > now) next = Math.min(next, worker.idleSince + keepMs);
       else {
         left--;
-        this.#end(worker);
+        worker.phase = "ending";
+        this.#effects.push({ type: "leave", worker: worker.id });
       }
     }
     if (Number.isFinite(next)) this.#wake(next);

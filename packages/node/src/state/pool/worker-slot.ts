@@ -3,19 +3,41 @@
 /** Something for a worker to run: one task, or the tasks of one batch. */
 export interface Unit {
   readonly method: string;
+  /** Nobody but this node can run it. */
+  readonly isBound?: boolean;
 }
 
 export interface Given<U extends Unit> {
   readonly unit: U;
   /** How long it should run, in milliseconds, going by earlier runs of its method. */
-  readonly expectedMs: number;
+  expectedMs: number;
   /** A worker was seen to run it. */
   hasBegun: boolean;
+  /** Since when. */
+  seenAt: number | undefined;
   /** It waits for tasks that it called. */
   isWaiting: boolean;
   /** Nobody wants its outcome any more. */
   isAborted: boolean;
   isKilled: boolean;
+  /** Somebody else will run it. */
+  isRecalled: boolean;
+}
+
+/** What has run for long may run for as long as it likes: a number that can be added up, unlike Infinity. */
+const longMs = 1e6;
+
+export function givenOf<U extends Unit>(unit: U, expectedMs: number): Given<U> {
+  return {
+    unit,
+    expectedMs,
+    hasBegun: false,
+    seenAt: undefined,
+    isWaiting: false,
+    isAborted: false,
+    isKilled: false,
+    isRecalled: false,
+  };
 }
 
 export type Phase = "starting" | "ready" | "ending";
@@ -31,14 +53,22 @@ export class WorkerSlot<U extends Unit> {
   aheadMs = 0;
   /** It has answered something. */
   hasWorked = false;
-  idleSince = 0;
+  /** Since when it has been idle; before that, since when it has been starting. */
+  idleSince: number;
+  /** It begins nothing until it has heard that all it had not begun was taken back from it. */
+  isRevoked = false;
 
-  constructor(id: number) {
+  constructor(id: number, now: number) {
     this.id = id;
+    this.idleSince = now;
   }
 
   get isIdle(): boolean {
-    return this.phase === "ready" && this.given.size === 0;
+    return this.mayBegin && this.given.size === 0;
+  }
+
+  get mayBegin(): boolean {
+    return this.phase === "ready" && !this.isRevoked;
   }
 
   /** Whether it counts as one of the workers that a pool has: one whose task waits for others does not. */
@@ -48,7 +78,15 @@ export class WorkerSlot<U extends Unit> {
 
   /** Everything that it has begun waits for others. */
   get mayRunBeside(): boolean {
-    return this.phase === "ready" && this.waiting > 0 && this.given.size === this.waiting;
+    return this.mayBegin && this.waiting > 0 && this.given.size === this.waiting;
+  }
+
+  /** It runs for long: nothing more is to be given behind it. @returns whether that was not known */
+  markLong(given: Given<U>): boolean {
+    if (given.isWaiting || given.expectedMs >= longMs) return false;
+    given.expectedMs += longMs;
+    this.aheadMs += longMs;
+    return true;
   }
 
   give(given: Given<U>): void {
