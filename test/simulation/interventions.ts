@@ -80,6 +80,7 @@ export class Interventions {
       how === "unstoppable" &&
       stored !== undefined &&
       isSeen(stored) &&
+      !this.#isStoppedAtOnce(id) &&
       !this.#parts.runs.ranSince(id, requested)
     )
       this.#parts.fail(`${id} was told to be unstoppable, and did not run since ${requested}`);
@@ -88,6 +89,12 @@ export class Interventions {
       this.#parts.fail(`${id} was told to be stopped (${how}), and is ${stored.status}`);
     const [run] = this.#parts.runs.counted(id);
     if (run !== undefined) this.#parts.fail(`${nameOf(run)} goes on, though its end was told: ${how}`);
+  }
+
+  /** Somebody had it settled without waiting for its run: that may go on, as far as a broker can tell. */
+  #isStoppedAtOnce(id: string): boolean {
+    const all = this.#byTask.get(id) ?? [];
+    return all.some(({ kind, how }) => kind === "stop" && how === undefined);
   }
 
   onFailed({ id, kind }: Intervention, name: string): void {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { World } from "./world.ts";
 
-const seeds = 300;
+const seeds = 200;
 
 /** What has to happen in some of them: otherwise the promises about it would be kept for nothing. */
 const happening = [
