@@ -118,6 +118,23 @@ it("runs the handler's finally blocks when its consumer leaves, and stops the ta
   await until("the task to be stopped", () => broker.counts.unsettled === 0);
 });
 
+it("is in its run also while a generator's finally block runs", async () => {
+  const { opened, open } = gate<string>();
+  const client = connect(
+    await cluster((d) =>
+      d.add("endless", async function* () {
+        try {
+          for (let i = 0; ; i++) yield i;
+        } finally {
+          open(current().method);
+        }
+      }),
+    ),
+  );
+  for await (const item of client.$stream.endless()) if (item === 3) break;
+  expect(await opened).toBe("endless");
+});
+
 it("hands async iterables among the params to the handler, which reads them as it likes", async () => {
   const endpoint = await cluster((d) => {
     d.add("sum", async (first: number, numbers: AsyncIterable<number>) => {

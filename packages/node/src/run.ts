@@ -1,5 +1,5 @@
 // One run of a task: what was assigned, and what surrounds its handler.
-import type { Handler, Params, Request, Scope } from "zerotask-core";
+import { type Handler, inScope, type Params, type Request, type Scope } from "zerotask-core";
 import { isLocalAttempt } from "./local-tasks.ts";
 import { RunContext, type RunHost } from "./run-context.ts";
 import type { Assignment } from "./state/node-state.ts";
@@ -40,7 +40,7 @@ export class Run implements Assignment, Scope {
     const isHere = room === undefined;
     const streams = isHere && meta?.stream ? host.streamsOf(link, id, meta.stream) : undefined;
     this.streams = streams;
-    this.consume = streams?.hasOutput === true ? (items) => streams.send(items) : undefined;
+    this.consume = streams?.hasOutput === true ? (items) => streams.send(closedIn(this, items)) : undefined;
     this.#until = timeoutMs === undefined ? undefined : host.runtime.now() + timeoutMs;
   }
 
@@ -110,4 +110,18 @@ export class Run implements Assignment, Scope {
   #invokeMany(scopes: readonly Scope[], handler: Handler, calls: readonly (readonly unknown[])[]): unknown {
     return this.#host.pipeline.invokeMany(scopes as readonly Run[], handler, calls);
   }
+}
+
+/** A handler is in its run also where it is told to end: that comes from the outside. */
+function closedIn(scope: Scope, items: AsyncIterable<unknown>): AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const iterator = items[Symbol.asyncIterator]();
+      return {
+        next: () => iterator.next(),
+        return: () =>
+          inScope(scope, async () => (await iterator.return?.()) ?? { done: true, value: undefined }),
+      };
+    },
+  };
 }
