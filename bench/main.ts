@@ -218,9 +218,23 @@ async function benchIsolation(): Promise<Measured> {
       compared: `p99 ${ms(latency.p99)}`,
     },
   ]);
-  for (const [busy, { p50, p99 }] of Object.entries(beside)) {
-    const what = busy === "idle" ? "another node's calls, p99" : `while each ${busy} is busy`;
-    rows.push({ what, figure: ms(p99), compared: `p50 ${ms(p50)}` });
+  for (const { kind, idle, workers, strangers, longestPause } of beside) {
+    const busy = `while each ${kind} is busy`;
+    const what = "calls of another node, p99";
+    const besideStrangers = `as many other processes: ${ms(strangers.p99)}`;
+    rows.push(
+      { what, figure: ms(idle.p99), compared: `p50 ${ms(idle.p50)}` },
+      {
+        what: `${what}, ${busy}`,
+        figure: ms(workers.p99),
+        compared: `p50 ${ms(workers.p50)}; ${besideStrangers}`,
+      },
+      {
+        what: `longest pause of its node, ${busy}`,
+        figure: ms(longestPause),
+        compared: "a heartbeat each 1,000 ms",
+      },
+    );
   }
   return { rows, figures };
 }

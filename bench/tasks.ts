@@ -1,4 +1,5 @@
 // What the bench's node serves.
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { current, task } from "zerotask-node";
 
 export const add = task("add", (first: number, second: number) => first + second);
@@ -47,4 +48,13 @@ export const drain = task("drain", async (numbers: AsyncIterable<number>) => {
 export const spin = task("spin", (ms: number) => {
   const end = performance.now() + ms;
   while (performance.now() < end);
+});
+
+const delays = monitorEventLoopDelay({ resolution: 5 });
+/** For how many milliseconds at most the node itself did nothing else since this was asked last. */
+export const longestPause = task({ name: "longestPause", isolate: "none" }, () => {
+  delays.enable();
+  const longest = delays.max / 1e6;
+  delays.reset();
+  return longest;
 });

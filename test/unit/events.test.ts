@@ -343,6 +343,26 @@ it("tells the last number to who subscribes, and every 5 s", () => {
   expect(driven.after(5_000)).toContainEqual({ ...hello, params });
 });
 
+it("says hello at each look for a while after many events, as the last of them may be lost to some", () => {
+  const driven = running();
+  driven.after(5_000);
+  const emit = (many: number): void => {
+    for (let i = 0; i < many; i++) {
+      driven.broker.from("worker", notify("node_task_event", { task_id: "cli-t#1", event: "half" }));
+    }
+  };
+  const hellos = (seconds: number): number =>
+    Array.from({ length: seconds }, () => driven.after(1_000))
+      .flat()
+      .filter((effect) => effect.type === "announce" && effect.method === "zerotask.broker.hello").length;
+  emit(499);
+  expect(hellos(4)).toBe(0);
+  expect(hellos(1)).toBe(1);
+  emit(500);
+  expect(hellos(5)).toBe(5);
+  expect(hellos(4)).toBe(0);
+});
+
 it("goes on with higher numbers after a restart, and counts no status twice", () => {
   const first = machine({ startAt: 1_000 });
   const before = drive(first);

@@ -43,6 +43,8 @@ export interface EventConfig extends EventBounds {
 
 /** Subscribers that connected late, or lost a message, learn of this broker within this time. */
 const helloMs = 5_000;
+/** ZeroMQ drops what is over a thousand for a subscriber: who misses the last of so many is told at each look, as long. */
+const burst = 500;
 /** So many entries are looked at in one turn: a few milliseconds of work. */
 const entriesPerTurn = 20_000;
 
@@ -53,6 +55,9 @@ export class Events {
   readonly events: Journal<EventBody>;
   readonly logs: Journal<LogBody>;
   #nextHello = 0;
+  /** How many were told of since the last hello. */
+  #sinceHello = 0;
+  #burstUntil = 0;
   #allowedIn = -1;
   #allowance: Allowance = { entries: 0, bytes: 0 };
 
@@ -80,6 +85,7 @@ export class Events {
     const told = { at: this.#config.wall(), taskId: id, method, body };
     const entry = this.events.append(this.#turn.now, told, memoryOf(body.json));
     this.#turn.emit({ type: "happened", entry });
+    this.#sinceHello++;
   }
 
   /** @param data of the event: `{status, attempt, error?}` */
@@ -95,6 +101,7 @@ export class Events {
     const told = { at, taskId: id, method, body };
     const entry = this.logs.append(this.#turn.now, told, memoryOf(body.json));
     this.#turn.emit({ type: "logged", entry });
+    this.#sinceHello++;
   }
 
   /** How much may still be read in this turn: all that one message asks for shares it. */
@@ -109,12 +116,15 @@ export class Events {
   /** Tells subscribers how far it has come: who has missed the last ones asks for them. */
   hello(): void {
     this.#nextHello = this.#turn.now + helloMs;
+    this.#sinceHello = 0;
     this.#turn.announce(Announcement.Hello, { epoch: this.#config.epoch, seq: this.seq });
   }
 
   /** Says so now and then. */
   look(): void {
-    if (this.#nextHello <= this.#turn.now) this.hello();
+    const { now } = this.#turn;
+    if (this.#sinceHello >= burst) this.#burstUntil = now + helloMs;
+    if (this.#nextHello <= now || now < this.#burstUntil) this.hello();
   }
 }
 
