@@ -4,6 +4,7 @@ import {
   type Decoded,
   decode,
   ErrorCode,
+  encodeMessage,
   encodeResponse,
   errorObject,
   failure,
@@ -241,7 +242,7 @@ export class Broker {
     switch (effect.type) {
       case "send":
         if (effect.peer === LOCAL_PEER) this.#runHere(effect.message as Request);
-        else this.#router.send(effect.peer, JSON.stringify(effect.message));
+        else this.#router.send(effect.peer, encodeMessage(effect.message));
         break;
       case "reply":
         this.#router.sendWhole(effect.peer, effect.shape, JSON.stringify(effect.message));

@@ -11,6 +11,7 @@ export { type LogFlags, logFileOption, logFormats, logStreams } from "./log-dest
 export { type Logger, silentLogger } from "./logger.ts";
 export * from "./options.ts";
 export { type Decoded, decode, describe, type Entry, invalidRequest, refuse } from "./protocol/decode.ts";
+export { encodeMessage, encodeResponse } from "./protocol/encode.ts";
 export { ErrorCode } from "./protocol/error-codes.ts";
 export * from "./protocol/events.ts";
 export { canonicalJson, isLongerThan } from "./protocol/json.ts";
@@ -52,7 +53,7 @@ export type { Batch, BatchHandler, PerCall, Results } from "./task/batch-typing.
 export { isAsyncIterable } from "./task/calling.ts";
 export type { TaskContext, TaskLog } from "./task/context.ts";
 export { current } from "./task/current.ts";
-export { Dispatcher, encodeResponse, type HandlerOptions } from "./task/dispatcher.ts";
+export { Dispatcher, type HandlerOptions } from "./task/dispatcher.ts";
 export type { Handler } from "./task/handler.ts";
 export { checkIsolation, type Isolation, type IsolationOptions } from "./task/isolation.ts";
 export { type Lifecycle, type LifecycleClass, lifecycle } from "./task/lifecycle.ts";

@@ -21,8 +21,10 @@ export interface Runtime {
   token(): string;
 }
 
+const { timeOrigin } = performance;
+
 export const systemRuntime: Runtime = {
-  now: () => performance.timeOrigin + performance.now(),
+  now: () => timeOrigin + performance.now(),
   wall: () => Date.now(),
   after: (ms, callback) => {
     const timer = setTimeout(callback, ms);

@@ -14,10 +14,8 @@ export class Run implements Assignment, Scope {
   /** By when it is to have ended, by the host's clock. */
   readonly #until: number | undefined;
   #context: RunContext | undefined;
-  readonly hasStreams: boolean;
   /** Where it has streams, and runs in this process. */
   readonly streams: RunStreams | undefined;
-  readonly consume: Scope["consume"];
   isAborted = false;
   isOver = false;
   readonly isLocal: boolean;
@@ -35,13 +33,14 @@ export class Run implements Assignment, Scope {
     this.#host = host;
     const { meta } = request;
     const timeoutMs = meta?.timeout_ms;
-    this.hasStreams = meta?.stream !== undefined;
     // Those of a run in a pool are in its worker.
     const isHere = room === undefined;
-    const streams = isHere && meta?.stream ? host.streamsOf(link, id, meta.stream) : undefined;
-    this.streams = streams;
-    this.consume = streams?.hasOutput === true ? (items) => streams.send(closedIn(this, items)) : undefined;
+    this.streams = isHere && meta?.stream ? host.streamsOf(link, id, meta.stream) : undefined;
     this.#until = timeoutMs === undefined ? undefined : host.runtime.now() + timeoutMs;
+  }
+
+  get hasStreams(): boolean {
+    return this.request.meta?.stream !== undefined;
   }
 
   context(): RunContext {
@@ -53,6 +52,11 @@ export class Run implements Assignment, Scope {
   get asked(): Params | undefined {
     const { streams, request } = this;
     return (streams === undefined ? request : streams.withInputs(request)).params;
+  }
+
+  get consume(): Scope["consume"] {
+    const { streams } = this;
+    return streams?.hasOutput === true ? (items) => streams.send(closedIn(this, items)) : undefined;
   }
 
   get invoke(): Scope["invoke"] {

@@ -3,14 +3,7 @@ import jayson from "jayson";
 import { errorToWire, MethodNotFoundError } from "../errors.ts";
 import { OptionError } from "../options.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
-import {
-  errorObject,
-  failure,
-  type Params,
-  type Request,
-  type RequestId,
-  type Response,
-} from "../protocol/messages.ts";
+import type { Params, Request, Response } from "../protocol/messages.ts";
 import { isReservedMethod } from "../protocol/methods.ts";
 import type { MethodDescription } from "../protocol/openrpc.ts";
 import { type Runtime, systemRuntime } from "../runtime.ts";
@@ -205,22 +198,4 @@ function checkParamNames(names: unknown): void {
   if (!isNames || new Set(names).size < names.length) {
     throw new OptionError("params", "an array of the names of the params", names);
   }
-}
-
-/** The JSON of a response. A result that JSON can't hold becomes the task's failure, not a lost answer. */
-export function encodeResponse(response: Response): string {
-  if ("error" in response) return JSON.stringify(response);
-  const { id, result } = response;
-  try {
-    const text = JSON.stringify(result);
-    if (text !== undefined) return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${text}}`;
-    return encodeUnsendable(id, "TypeError", `JSON has nothing for this ${typeof result}`);
-  } catch (error) {
-    return encodeUnsendable(id, "TypeError", errorToWire(error).message);
-  }
-}
-
-function encodeUnsendable(id: RequestId, name: string, reason: string): string {
-  const message = `The result can't be sent as JSON: ${reason}`;
-  return JSON.stringify(failure(id, errorObject(ErrorCode.TaskFailed, message, { name, message })));
 }
