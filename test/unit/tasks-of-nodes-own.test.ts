@@ -97,3 +97,15 @@ it("refuses a name of a node's own task that could make its id another's", () =>
     { message: { error: { message: 'Expected a name without "-", got "a-b"' } } },
   ]);
 });
+
+it.each([
+  ["is stopped", (broker: Machine) => [...broker.from("c", stop), ...broker.from("n", ended(1))], "STOPPED"],
+  ["is lost with its node", (broker: Machine) => broker.lost("n"), "FAILED"],
+])("who waits for a task of a node's own is told when it %s", (_, end, outcome) => {
+  const broker = cluster();
+  broker.from("n", runLocal());
+  broker.client("d");
+  expect(sends(broker.from("d", call("zerotask.broker.client_task_wait", "w", { task_id: id })))).toEqual([]);
+  const told = sends(end(broker)).filter((effect) => "peer" in effect && effect.peer === "d");
+  expect(told).toMatchObject([{ message: { id: "w", result: { task_id: id, status: outcome } } }]);
+});

@@ -113,7 +113,8 @@ export class Settlement {
   }
 
   #end(task: Task, status: TaskStatus, outcome: Outcome, bytes: number, isFinal: boolean): void {
-    const { backlog, handlers, load, methods, scheduler, sessions, statuses, storages, tasks } = this.#parts;
+    const { backlog, handlers, load, methods, scheduler, sessions } = this.#parts;
+    const { statuses, storages, tasks, waiters } = this.#parts;
     if (task.members !== undefined) {
       tasks.remove(task);
       handlers.onSharedEnd(task, status, outcome, bytes, isFinal);
@@ -128,6 +129,7 @@ export class Settlement {
       if (!isKept) task.params = undefined;
       task.caller?.calls.delete(task);
       statuses.tellOutcome(task, outcome);
+      if (waiters.count > 0) waiters.settle({ id: task.id, status, outcome });
       this.answer(task);
       if (!isKept && (task.caller === undefined || task.caller.isGone)) tasks.remove(task);
       methods.releaseLane(task.lane);
