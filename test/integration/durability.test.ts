@@ -11,6 +11,7 @@ import {
   TaskFailedError,
   TaskTimeoutError,
 } from "zerotask-client";
+import type { Dispatcher } from "zerotask-core";
 import { current } from "zerotask-node";
 import { connect, connectAsync, gate, startBroker, startNode } from "../support/cluster.ts";
 import { end, freePort, runToEnd, start } from "../support/processes.ts";
@@ -69,6 +70,36 @@ it("lets a node go on with what it was running when the broker was killed, and r
   open("done");
   expect(await handle.wait()).toBe("done");
   expect(runs).toBe(1);
+});
+
+it("runs what was reloaded while it ran also after the broker was started anew", async () => {
+  const data = await temporaryFolder();
+  const file = join(data, "tasks.db");
+  const first = await startBroker({ store: sqliteStore(file) });
+  const seen: unknown[] = [];
+  const serve = (dispatcher: Dispatcher): void =>
+    dispatcher.add("watch", (item: string) => {
+      const { signal } = current();
+      seen.push(item);
+      return item === "plum" ? "seen" : new Promise((resolve) => signal.addEventListener("abort", resolve));
+    });
+  await startNode(first.requestEndpoint, serve);
+  const later = connectAsync(first.requestEndpoint);
+  const { id, accepted } = later.watch("apple");
+  await accepted;
+  await until("the task to run", () => seen.length === 1);
+  expect(await later.$handle(id).reload(["pear"])).toBe(undefined);
+  await until("the task to run anew", () => seen.length === 2);
+  await later.$close();
+  await first.stop();
+  const { requestEndpoint } = await startBroker({ store: sqliteStore(file) });
+  const other = connectAsync(requestEndpoint);
+  expect(await other.$handle(id).status()).toBe("QUEUED");
+  await startNode(requestEndpoint, serve);
+  await until("the task to run once more", () => seen.length === 3);
+  expect(seen).toEqual(["apple", "pear", "pear"]);
+  await other.$handle(id).reload(["plum"]);
+  expect(await other.$handle(id).wait()).toBe("seen");
 });
 
 it("refuses a second broker on the same data, and says whose it is", async () => {

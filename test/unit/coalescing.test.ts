@@ -36,6 +36,17 @@ describe("equal tasks in flight", () => {
     expect(broker.counts).toMatchObject({ tasks: 0, unsettled: 0, assignable: 0 });
   });
 
+  it("each end at their own deadline", () => {
+    const broker = brokerOf();
+    broker.node("n", [equal], 5);
+    const options = { deadline_ms: 100 };
+    const hasty = call("zerotask.broker.client_call", "hasty", { method: "add", params: [1], options });
+    const patient = call("zerotask.broker.client_call", "patient", { method: "add", params: [1] });
+    const [run = ""] = begun(broker.from("c", [hasty, patient]));
+    expect([...answers(broker.after(100))]).toMatchObject([["hasty", { error: { code: -32041 } }]]);
+    expect([...answers(broker.from("n", answer(run, 7)))]).toMatchObject([["patient", { result: 7 }]]);
+  });
+
   it("are those of the same method and params alone, and of the same time", () => {
     const broker = brokerOf();
     broker.node("n", [equal, { name: "other", coalesce: true }], 9);

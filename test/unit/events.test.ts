@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { call, type Machine, type MachineOptions, machine } from "../support/broker-machine.ts";
+import { call, type Machine, type MachineOptions, machine, sends } from "../support/broker-machine.ts";
 import { type Driven, drive } from "../support/driven.ts";
 
 const notify = (method: string, params: object): object => ({
@@ -341,6 +341,49 @@ it("tells the last number to who subscribes, and every 5 s", () => {
   const params = { epoch: "epoch", seq: events(driven).seq };
   expect(driven.broker.handle({ type: "subscribed" })).toEqual([{ ...hello, params }]);
   expect(driven.after(5_000)).toContainEqual({ ...hello, params });
+});
+
+it("gives all that one message asks for one page, also of tasks whose records are stored", () => {
+  const driven = running({ maxEventBytes: 64_000_000 });
+  const data = "x".repeat(60_000);
+  for (let i = 0; i < 15; i++) {
+    driven.broker.from("worker", notify("node_task_event", { task_id: "cli-t#1", event: "big", data }));
+  }
+  driven.finish("cli-t#1");
+  const questions = Array.from({ length: 200 }, (_, i) =>
+    call("zerotask.broker.client_events", i, { task_id: "cli-t" }),
+  );
+  const replies = sends(driven.broker.from("stranger", questions));
+  expect(replies).toHaveLength(1);
+  expect(JSON.stringify(replies).length).toBeLessThan(1_200_000);
+});
+
+it("cuts what handlers tell at once short, and tells who follows them that some is lost", () => {
+  const broker = machine();
+  const driven = drive(broker);
+  driven.node(100, [{ name: "add", coalesce: true }]);
+  for (let i = 0; i < 100; i++) driven.ask("client_new_task", { method: "add", task_id: `t${i}` });
+  const [attempt = ""] = driven.started();
+  const lines = Array.from({ length: 1_000 }, (_, i) => ({ at: i, level: "info", message: `line ${i}` }));
+  const params = { task_id: attempt, lines };
+  broker.told();
+  broker.from("worker", [notify("node_task_log", params), notify("node_task_log", params)]);
+  expect(broker.told()).toHaveLength(10_000);
+  const read = driven.ask("client_task_logs", { task_id: "cli-t0" }) as {
+    lines: { seq: number }[];
+    lost?: true;
+  };
+  expect(read.lost).toBe(true);
+  const [last] = read.lines.slice(-1);
+  expect(driven.ask("client_task_logs", { task_id: "cli-t0", after: last?.seq })).toMatchObject({
+    lines: [],
+    lost: true,
+  });
+  broker.from("worker", notify("node_task_log", { task_id: attempt, lines: lines.slice(0, 1) }));
+  expect(driven.ask("client_task_logs", { task_id: "cli-t0", after: last?.seq })).toMatchObject({
+    lines: [{ message: "line 0" }],
+    lost: true,
+  });
 });
 
 it("says hello at each look for a while after many events, as the last of them may be lost to some", () => {

@@ -177,3 +177,21 @@ it("behaves like a list that is filtered, whatever is added", () => {
     expect(find({ after, method })).toEqual(later.filter((e) => e.method === method).map((e) => e.body));
   }
 });
+
+it("is read on in pages by who follows one task, however many it has, and beside whatever others", () => {
+  const { journal: made, add } = journal({ kept: 100_000, keptPerTask: 50_000 });
+  const first = add("t", "m");
+  for (let i = 0; i < 30_000; i++) {
+    add("t", "m");
+    add("other", "m");
+  }
+  let [after, read] = [first, 0];
+  for (let pages = 0, more = true; more; pages++) {
+    expect(pages).toBeLessThan(100);
+    const allowance = { entries: 20_000, bytes: 1e9 };
+    const page = made.find({ taskId: "t", after, limit: 1_000, allowance });
+    read += page.entries.length;
+    [after, more] = [page.next, page.hasMore];
+  }
+  expect(read).toBe(30_000);
+});

@@ -66,6 +66,53 @@ describe("stopping a task", () => {
     expect(sends(broker.from("n", ended("c-1#1", "never-started")))).toEqual([told("never-started")]);
   });
 
+  it("tells how its run ended also who asks for it once more", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    broker.from("n", ended("c-1#1", "killed"));
+    expect(sends(broker.from("c", stop("c-1")))).toEqual([told("killed")]);
+  });
+
+  it("does not claim to know how the run of one ended that was stopped without waiting for it", () => {
+    const broker = cluster();
+    broker.from("c", submit("1", { discard: true }));
+    broker.from("c", submit("2"));
+    for (const id of ["c-2", "c-1"]) broker.from("c", call("zerotask.broker.client_task_stop", "p", [id]));
+    expect(sends(broker.from("c", stop("c-1")))).toEqual([told("unstoppable")]);
+    expect(sends(broker.from("c", stop("c-2")))).toEqual([told("never-started")]);
+  });
+
+  it("refuses a `confirm` that is neither true nor false", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    expect(sends(broker.from("c", stop("c-1", { confirm: "yes" })))).toMatchObject([
+      { message: { error: { code: ErrorCode.InvalidParams } } },
+    ]);
+    expect(statusOf(broker, "c-1")).toBe("ASSIGNED");
+  });
+
+  it.each([["before"], ["after"]])(
+    "that can't be stopped still takes no longer than it may, though that is known %s its time is over",
+    (when) => {
+      const broker = cluster();
+      const asked = { method: "add", params: [], options: { timeout_ms: 1_000 } };
+      broker.from("c", call("zerotask.broker.client_call", 1, asked));
+      broker.from("c", stop("c-1", { grace_ms: 100 }));
+      const params = { task_id: "c-1#1" };
+      const unstoppable = { jsonrpc: "2.0", method: "zerotask.broker.node_task_unstoppable", params };
+      const effects =
+        when === "before"
+          ? [...broker.from("n", unstoppable), ...broker.after(1_000)]
+          : [...broker.after(1_000), ...broker.from("n", unstoppable)];
+      const answers = sends(effects).filter((effect) => "peer" in effect && effect.peer === "c");
+      expect(answers).toMatchObject([
+        { message: { result: { how: "unstoppable" } } },
+        { message: { id: 1, error: { code: ErrorCode.TaskExpired } } },
+      ]);
+    },
+  );
+
   it("lets an outcome stand that was on its way", () => {
     const broker = cluster();
     broker.from("c", submit("1"));
@@ -402,6 +449,48 @@ describe("making a task anew", () => {
     expect(sends(broker.from("n", ended(message.id ?? "", "cooperative")))).toMatchObject([
       told("cooperative"),
       { message: { id: "re", error: { code: -32040 } } },
+    ]);
+  });
+
+  it("asks anew which singleton it is one of, where its params are others", () => {
+    const broker = machine({ hasDisk: true });
+    broker.client("c");
+    broker.node("n", [{ name: "add", singleton: { by: "params", mode: "queue" } }], 5);
+    const named = (effects: readonly Effect[], name: string): Effect[] => {
+      const isQuestion = (effect: Effect): boolean => JSON.stringify(effect).includes("name_instance");
+      const question = sends([...effects]).find(isQuestion) as { message: { id: string } } | undefined;
+      if (question === undefined) throw new Error("Expected to be asked for a name");
+      return sends(broker.from("n", answer(question.message.id, { name })));
+    };
+    expect(named(broker.from("c", submit("1")), "A")).toContainEqual(assigned("c-1#1"));
+    expect(named(broker.from("c", submit("2")), "B")).toContainEqual(assigned("c-2#1"));
+    broker.from("c", reload("c-1", { params: [5] }));
+    expect(named(broker.from("n", ended("c-1#1", "cooperative")), "B")).toEqual([]);
+    expect(sends(broker.from("n", answer("c-2#1", 3)))).toContainEqual(assigned("c-1#2", [5]));
+  });
+
+  it("happens once, however often its client asks because it was not told", () => {
+    const broker = cluster();
+    const again = (peer: string): void => {
+      broker.from(
+        peer,
+        call("zerotask.broker.client_connect", "hi", { protocol: 2, client_id: "c", token: "c's" }),
+      );
+    };
+    broker.from("c", submit("1"));
+    broker.from("c", reload("c-1"));
+    broker.lost("c");
+    again("c2");
+    expect(sends(broker.from("n", ended("c-1#1", "killed")))).toEqual([assigned("c-1#2")]);
+    expect(sends(broker.from("c2", reload("c-1")))).toEqual([send("c2", { id: "re", result: true })]);
+    broker.from("c2", stop("c-1"));
+    broker.from("n", ended("c-1#2", "killed"));
+    broker.from("c2", start("c-1"));
+    broker.lost("c2");
+    again("c3");
+    expect(sends(broker.from("c3", start("c-1")))).toEqual([send("c3", { id: "go", result: true })]);
+    expect(sends(broker.from("c3", { ...start("c-1"), id: "other" }))).toMatchObject([
+      { message: { error: { code: ErrorCode.Conflict } } },
     ]);
   });
 

@@ -109,3 +109,38 @@ it.each([
   const told = sends(end(broker)).filter((effect) => "peer" in effect && effect.peer === "d");
   expect(told).toMatchObject([{ message: { id: "w", result: { task_id: id, status: outcome } } }]);
 });
+
+it("a task of a node's own that waits to be run again is over when another process has its node's name", () => {
+  const broker = cluster();
+  broker.from("n", runLocal());
+  broker.from("n", { jsonrpc: "2.0", id: `${id}#1`, error: { code: -32000, message: "no" } });
+  broker.lost("n");
+  broker.node("n2", ["look"], 1, { node_id: "n", token: "another" });
+  const effects = sends(broker.from("n2", runLocal({ method: "look", params: ["/new"] })));
+  const looked = { method: "look", params: ["/new"], id: `${id}#1` };
+  expect(effects).toContainEqual(send("n2", looked));
+  const later = sends(broker.after(600_000)).filter((effect) => JSON.stringify(effect).includes(id));
+  expect(later).toEqual([]);
+});
+
+it("a task of a node's own has an outcome for who asks later", () => {
+  const broker = cluster();
+  broker.from("n", runLocal());
+  broker.from("n", { jsonrpc: "2.0", id: `${id}#1`, result: 7 });
+  expect(sends(broker.from("c", status))).toMatchObject([
+    { message: { result: { status: "FINISHED", result: 7 } } },
+  ]);
+  expect(sends(broker.from("c", start))).toMatchObject([{ message: { error: { code: -32021 } } }]);
+  expect(sends(broker.from("c", reload))).toContainEqual(assigned(2, ["/tmp"]));
+});
+
+it.each([
+  ["attempt", { attempt: 0 }],
+  ["attempt", { attempt: Number.MAX_SAFE_INTEGER }],
+  ["method", { method: "broker.status" }],
+  ["method", { method: "zerotask.broker.node_fetch" }],
+])("a node can't run a task of its own with such a %s: %o", (name, more) => {
+  const [effect] = sends(cluster().from("n", runLocal(more)));
+  expect(effect).toMatchObject({ message: { error: { code: -32602 } } });
+  expect(JSON.stringify(effect)).toContain(`\`${name}\``);
+});

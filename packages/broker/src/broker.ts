@@ -229,13 +229,22 @@ export class Broker {
     this.#isHandling = true;
     for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
       try {
-        for (const effect of this.#state.handle(next, this.#now())) this.#perform(effect);
+        for (const effect of this.#state.handle(next, this.#now())) this.#tryToPerform(effect);
       } catch (error) {
         // One event that finds a bug must not take the others down with it.
         this.#options.logger.error({ err: error }, `could not handle a ${next.type} event`);
       }
     }
     this.#isHandling = false;
+  }
+
+  /** What depends on one that fails is lost with it, such as what was too long to be sent; the others are not. */
+  #tryToPerform(effect: Effect): void {
+    try {
+      this.#perform(effect);
+    } catch (error) {
+      this.#options.logger.error({ err: error }, `could not perform ${effect.type}`);
+    }
   }
 
   #perform(effect: Effect): void {

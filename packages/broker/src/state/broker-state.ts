@@ -29,6 +29,7 @@ import { TaskCommands } from "./commands/task-commands.ts";
 import type { BrokerConfig } from "./config.ts";
 import type { Effect } from "./effect.ts";
 import type { BrokerEvent } from "./event.ts";
+import { messageAllowance } from "./events/journal.ts";
 import { assemble, type BrokerParts } from "./parts.ts";
 import { type Addressee, nobody, ReplyGroup } from "./peers/addressee.ts";
 import { ClientSession } from "./peers/client-session.ts";
@@ -174,7 +175,7 @@ export class BrokerState {
       session === undefined ? new ReplyGroup(this.#parts.turn, peer, shape, message.batch) : undefined;
     if (session !== undefined) session.lastSeen = this.#parts.turn.now;
     const each = Math.ceil(bytes / message.entries.length);
-    const from = { peer, session, mayHaveSession, bytes: each };
+    const from = { peer, session, mayHaveSession, bytes: each, allowance: messageAllowance() };
     for (const entry of message.entries) {
       if (entry.kind === "response" && session !== undefined) {
         if (session.kind === "node") this.#nodeCommands.answer(session, entry.response, each);
@@ -201,13 +202,13 @@ export class BrokerState {
   #onRequest(
     request: Request,
     addressee: Addressee,
-    from: Pick<Command, "peer" | "session" | "mayHaveSession" | "bytes">,
+    from: Pick<Command, "peer" | "session" | "mayHaveSession" | "bytes" | "allowance">,
   ): void {
     const id = request.id ?? null;
     if (isReservedMethod(request.method)) {
-      const { peer, session, mayHaveSession, bytes } = from;
+      const { peer, session, mayHaveSession, bytes, allowance } = from;
       const { params } = request;
-      const command = { peer, session, mayHaveSession, bytes, addressee, requestId: id, params };
+      const command = { peer, session, mayHaveSession, bytes, allowance, addressee, requestId: id, params };
       const outcome = this.#command(request, command);
       if (outcome !== undefined) addressee.deliver(respond(id, outcome));
       return;

@@ -107,7 +107,9 @@ const sql: { readonly [Name in StatementName]: string } = {
            AND (?5 IS NULL OR created_at >= ?5) AND (?6 IS NULL OR created_at < ?6)
          ORDER BY seq`,
   counts: "SELECT method, status, count(*) FROM task GROUP BY method, status",
-  release: "UPDATE task INDEXED BY task_claimed SET claimed = 0 WHERE claimed = 1 AND settled_at IS NULL",
+  release: `UPDATE task INDEXED BY task_claimed
+            SET claimed = 0, status = CASE status WHEN 'SCHEDULED' THEN status ELSE 'QUEUED' END
+            WHERE claimed = 1 AND settled_at IS NULL`,
   backlog: `SELECT method, grp, count(*), min(rank), sum(bytes) FROM task INDEXED BY task_ready
             WHERE claimed = 0 AND settled_at IS NULL AND status = 'QUEUED' GROUP BY method, grp`,
   scheduled: `SELECT count(*), min(due_at), coalesce(sum(bytes), 0) FROM task INDEXED BY task_due

@@ -8,6 +8,7 @@ import {
   type Params,
   type RequestId,
 } from "zerotask-core";
+import type { Allowance } from "../events/journal.ts";
 import type { Addressee } from "../peers/addressee.ts";
 import type { Session } from "../peers/sessions.ts";
 
@@ -22,6 +23,8 @@ export interface Command {
   readonly requestId: RequestId;
   readonly params: Params | undefined;
   readonly bytes: number;
+  /** How much all that one message asks for may still read of events and lines, whenever it is answered. */
+  readonly allowance: Allowance;
 }
 
 /** An outcome, or `undefined` when the addressee gets its response later. */

@@ -64,10 +64,11 @@ export class EventCommands {
     const matches =
       event === undefined ? undefined : ({ body }: Entry<EventBody>): boolean => body.event === event;
     const place = readPlace(read);
+    const { allowance } = command;
     const stream = taskId !== undefined ? "task" : method !== undefined ? "method" : "all";
     const find = (): object => {
       const { events } = this.#parts;
-      const page = events.events.find({ taskId, method, matches, ...place, allowance: events.allowance });
+      const page = events.events.find({ taskId, method, matches, ...place, allowance });
       const told = page.entries.map((entry) => eventToWire(entry, entry.prev[stream]));
       return { events: told, ...restOf(page, events.seq) };
     };
@@ -81,7 +82,7 @@ export class EventCommands {
     const place = readPlace(read);
     const answer = ({ status }: { readonly status: TaskStatus }): Outcome => {
       const { events } = this.#parts;
-      const page = events.logs.find({ taskId, ...place, allowance: events.allowance });
+      const page = events.logs.find({ taskId, ...place, allowance: command.allowance });
       return { result: { lines: page.entries.map(logToWire), ...restOf(page, events.seq), status } };
     };
     return this.#views.view(command, [taskId], answer, true);
@@ -102,7 +103,7 @@ export class EventCommands {
     const data = bounded(read.value("data"));
     if (event === EventName.Progress) checkProgress(data === undefined ? data : JSON.parse(data));
     const body = eventBody(event, data);
-    for (const subject of subjectsOf(task)) this.#parts.events.add(subject, body);
+    this.#parts.events.emit(task.id, subjectsOf(task), body);
     return { result: true };
   }
 
@@ -113,7 +114,7 @@ export class EventCommands {
       const told = readLine(line, task.attempt);
       if (told === undefined) continue;
       const { at = this.#parts.wall(), body } = told;
-      for (const subject of subjects) this.#parts.events.log(subject, at, body);
+      if (!this.#parts.events.log(task.id, subjects, at, body)) break;
     }
     return { result: true };
   }

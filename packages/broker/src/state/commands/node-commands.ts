@@ -6,6 +6,8 @@ import {
   ErrorCode,
   type ErrorObject,
   errorObject,
+  isBrokerTask,
+  isReservedMethod,
   type Outcome,
   outcomeOf,
   type Response,
@@ -16,7 +18,7 @@ import { type Emptiness, isEmpty } from "../order/emptiness.ts";
 import { nodeOf } from "../peers/introduction.ts";
 import { NodeArrivals, type NodeParts } from "../peers/node-arrivals.ts";
 import type { NodeSession } from "../peers/node-session.ts";
-import { heldAttempt, isFree } from "../tasks/attempts.ts";
+import { heldAttempt, isFree, maxAttempt } from "../tasks/attempts.ts";
 import { localPrefix } from "../tasks/locals.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import type { Task } from "../tasks/task.ts";
@@ -172,8 +174,12 @@ export class NodeCommands {
   #runLocal({ session, bytes }: Command, read: ParamReader): Outcome {
     if (session?.kind !== "node") throw new Refusal(ErrorCode.NotAllowed, "Expected a node with a session");
     const id = `${localPrefix}${session.id}-${readName(read)}`;
-    const attempt = read.has("attempt") ? read.count("attempt") : undefined;
+    const attempt = read.has("attempt") ? readAttemptNumber(read) : undefined;
     const { method, params } = { method: read.string("method"), params: read.taskParams("params") };
+    if (isReservedMethod(method) || isBrokerTask(method)) {
+      const expected = "Expected `method` to be one that nodes serve";
+      throw new Refusal(ErrorCode.InvalidParams, `${expected}, got ${describe(method)}`);
+    }
     this.#parts.locals.run(session, { id, method, params, bytes, attempt });
     return { result: id };
   }
@@ -200,8 +206,9 @@ export class NodeCommands {
   #heldTask(command: Command, read: ParamReader): Task {
     const node = nodeOf(command, read, this.#parts);
     const id = read.string("task_id");
+    // A task may be called what an attempt of another is: nodes that know of attempts mean these.
     const named = this.#parts.tasks.get(id);
-    const task = named?.node === node ? named : heldAttempt(this.#parts.tasks, node, id);
+    const task = heldAttempt(this.#parts.tasks, node, id) ?? (named?.node === node ? named : undefined);
     if (task === undefined) {
       throw new Refusal(
         ErrorCode.InvalidTaskId,
@@ -210,6 +217,14 @@ export class NodeCommands {
     }
     return task;
   }
+}
+
+/** @throws Refusal for what no attempt has as its number */
+function readAttemptNumber(read: ParamReader): number {
+  const number = read.count("attempt");
+  if (number >= 1 && number <= maxAttempt) return number;
+  const expected = `Expected \`attempt\` to be an integer from 1 to ${maxAttempt}`;
+  throw new Refusal(ErrorCode.InvalidParams, `${expected}, got ${describe(number)}`);
 }
 
 /** What follows the last dash of an id: with one of its own, two tasks could have one id. */

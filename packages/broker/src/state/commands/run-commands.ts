@@ -16,14 +16,20 @@ import type { Storages } from "../storage/storages.ts";
 import { bytesOf, type Durability, type StoredTask } from "../storage/stored-task.ts";
 import type { Locals } from "../tasks/locals.ts";
 import type { Revival } from "../tasks/revival.ts";
-import type { Asker, StopOutcome, Stops } from "../tasks/stops.ts";
+import { type Asker, howSettled, type StopOutcome, type Stops } from "../tasks/stops.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import type { Task } from "../tasks/task.ts";
 import type { TaskLife } from "../tasks/task-life.ts";
 import { viewOfHeld } from "../tasks/task-record.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
 import type { Turn } from "../turn.ts";
-import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
+import {
+  type Command,
+  type CommandHandler,
+  type CommandResult,
+  type ParamReader,
+  Refusal,
+} from "./command.ts";
 import { type Owed, reply, TaskViews } from "./task-views.ts";
 
 export interface RunCommandParts {
@@ -40,6 +46,8 @@ export interface RunCommandParts {
   readonly backlog: Backlog;
 }
 
+/** So many requests to begin a task anew are known again when they are sent once more. */
+const mostBegun = 10_000;
 const defaultGraceMs = 5_000;
 const mostGraceMs = 86_400_000;
 
@@ -49,9 +57,17 @@ interface Treatment {
   settled(task: StoredTask, level: Durability): void;
 }
 
+/** A request by which a task began anew. */
+interface Beginning {
+  readonly name: string;
+  readonly peer: string;
+}
+
 export class RunCommands {
   readonly #parts: RunCommandParts;
   readonly #views: TaskViews;
+  /** By which requests tasks began anew, the oldest first, and the connections that these came on. */
+  readonly #begun = new Map<string, string>();
 
   constructor(parts: RunCommandParts) {
     this.#parts = parts;
@@ -62,27 +78,47 @@ export class RunCommands {
   table(): [string, readonly string[], CommandHandler][] {
     return [
       [BrokerMethod.ClientTaskStop, ["task_id", "confirm", "grace_ms"], (...a) => this.#stop(...a)],
-      [BrokerMethod.ClientTaskStart, ["task_id"], (...a) => this.#start(...a)],
-      [BrokerMethod.ClientTaskReload, ["task_id", "params", "grace_ms"], (...a) => this.#reload(...a)],
+      [BrokerMethod.ClientTaskStart, ["task_id"], (...a) => this.#once((...b) => this.#start(...b), ...a)],
+      [
+        BrokerMethod.ClientTaskReload,
+        ["task_id", "params", "grace_ms"],
+        (...a) => this.#once((...b) => this.#reload(...b), ...a),
+      ],
     ];
+  }
+
+  /** A client that was not told sends it again on its next connection: it has happened once. */
+  #once(handler: CommandHandler, command: Command, read: ParamReader): CommandResult {
+    const { name, peer } = beginningOf(command, read.string("task_id"));
+    const before = this.#begun.get(name);
+    return before === undefined || before === peer ? handler(command, read) : { result: true };
+  }
+
+  #note({ name, peer }: Beginning): void {
+    this.#begun.set(name, peer);
+    const [oldest] = this.#begun.keys();
+    if (this.#begun.size > mostBegun && oldest !== undefined) this.#begun.delete(oldest);
   }
 
   /** With `confirm` the answer comes when it is known how the run ended; else the task is STOPPED at once. */
   #stop(command: Command, read: ParamReader): undefined {
-    const isConfirmed = read.has("confirm") && read.value("confirm") === true;
+    const isConfirmed = read.flag("confirm");
     const graceMs = readGrace(read);
     const { life, stops } = this.#parts;
     this.#treat(command, read.string("task_id"), {
       held: (task) => {
         if (!isConfirmed) {
-          life.stop(task);
+          life.stop(task, task.node === undefined && task.shared === undefined ? "never-started" : undefined);
           this.#whenStored(command, task, () => ({ result: task.status }));
           return;
         }
         stops.stop(task, graceMs, this.#asker(command, task, toldStop));
       },
-      settled: ({ status }) => {
-        reply(command, () => ({ result: isConfirmed ? { how: "finished-first", status } : status }));
+      settled: (task) => {
+        const { outcome, status } = task;
+        const known = outcome === undefined ? undefined : (JSON.parse(outcome) as Outcome);
+        const how = howSettled(task, known);
+        reply(command, () => ({ result: isConfirmed ? { how, status } : status }));
       },
     });
     return undefined;
@@ -96,7 +132,8 @@ export class RunCommands {
     };
     this.#treat(command, read.string("task_id"), {
       held: (task) => {
-        if (isStoppedLocal(task)) this.#startLocal(command, task, task.params, task.bytes);
+        const isStopped = task.status === TaskStatus.Stopped;
+        if (isSettledLocal(task) && isStopped) this.#startLocal(command, task, task.params, task.bytes);
         else this.#whenStored(command, task, () => refuse(task.status));
       },
       settled: (task, level) => {
@@ -121,13 +158,17 @@ export class RunCommands {
           });
           return;
         }
-        if (isStoppedLocal(task)) {
+        if (isSettledLocal(task)) {
           const bytes = params === undefined ? task.bytes : bytesOf(params);
           this.#startLocal(command, task, given ?? task.params, bytes);
           return;
         }
         if (params !== undefined) this.#checkRoom(task, bytesOf(params));
-        const resume = (): void => this.#resume(task, given, params);
+        const asked = beginningOf(command, task.id);
+        const resume = (): void => {
+          this.#note(asked);
+          this.#resume(task, given, params);
+        };
         const asker = this.#asker(command, task, toldReload);
         this.#parts.stops.reload(task, graceMs, resume, params !== undefined, asker);
       },
@@ -143,7 +184,11 @@ export class RunCommands {
     told: (task: Task, how: StopOutcome) => Outcome,
   ): Asker {
     const owed = { addressee, requestId };
-    const tell = (how: StopOutcome): void => this.#whenStored(owed, task, () => told(task, how));
+    const tell = (how: StopOutcome): void => {
+      // What comes of it until that is stored is another matter.
+      const outcome = told(task, how);
+      this.#whenStored(owed, task, () => outcome);
+    };
     return { addressee, isStranger: session === undefined, tell };
   }
 
@@ -170,6 +215,7 @@ export class RunCommands {
       }
       task.params = given;
       task.bytes = bytes;
+      life.rename(task);
     }
     task.failures = 0;
     task.losses = 0;
@@ -187,6 +233,7 @@ export class RunCommands {
   #startLocal(command: Command, task: Task, params: Task["params"], bytes: number): void {
     reply(command, () => {
       if (task.pin !== undefined) this.#parts.locals.start(task, task.pin, params, bytes);
+      this.#note(beginningOf(command, task.id));
       return { result: true };
     });
   }
@@ -194,6 +241,7 @@ export class RunCommands {
   #revive(command: Command, task: StoredTask, level: Durability, params: string | undefined): void {
     reply(command, () => {
       const then = (isRevived: boolean, failure: Parameters<typeof failed>[0] | undefined): void => {
+        if (isRevived) this.#note(beginningOf(command, task.id));
         if (failure !== undefined) reply(command, () => failed(failure));
         else reply(command, () => (isRevived ? { result: true } : unknownTask(task.id).error));
       };
@@ -280,6 +328,11 @@ export class RunCommands {
   }
 }
 
+/** Names what a client asks for, and the connection that it came on. Strangers have no other one. */
+function beginningOf({ session, requestId, peer }: Command, taskId: string): Beginning {
+  return { name: JSON.stringify([session?.id ?? peer, requestId, taskId]), peer };
+}
+
 function readGrace(read: ParamReader): number {
   if (!read.has("grace_ms")) return defaultGraceMs;
   const graceMs = read.count("grace_ms");
@@ -288,8 +341,8 @@ function readGrace(read: ParamReader): number {
   throw new Refusal(ErrorCode.InvalidParams, `${expected}, got ${describe(graceMs)}`);
 }
 
-function isStoppedLocal({ pin, settled, status }: Task): boolean {
-  return pin !== undefined && settled !== undefined && status === TaskStatus.Stopped;
+function isSettledLocal({ pin, settled }: Task): boolean {
+  return pin !== undefined && settled !== undefined;
 }
 
 function failed(error: ReturnType<typeof errorObject>): Outcome {
@@ -301,6 +354,10 @@ function toldStop({ status }: Task, how: StopOutcome): Outcome {
 }
 
 function toldReload(task: Task, how: StopOutcome): Outcome {
+  if (task.stopping?.reason.type === "stop") {
+    const message = `Expected a task that is not to be stopped: ${task.id} is STOPPED as soon as its run has ended`;
+    return { error: errorObject(ErrorCode.Conflict, message) };
+  }
   if (how === "unstoppable" && task.settled === undefined) {
     const message = `The run of ${task.id} ignores that it is to end: the task is made anew when it has ended`;
     return { error: errorObject(ErrorCode.NotAllowed, message) };

@@ -2,7 +2,7 @@
 import { Announcement, EventName, type TaskStatus } from "zerotask-core";
 import { bytesOf } from "../storage/stored-task.ts";
 import type { Turn } from "../turn.ts";
-import { type Allowance, type Entry, Journal, pageBytes } from "./journal.ts";
+import { type Entry, Journal } from "./journal.ts";
 import { Numbers } from "./numbers.ts";
 
 /** Something that happened to a task: a change of its status, or what its handler emitted. Kept as it is published. */
@@ -45,8 +45,8 @@ export interface EventConfig extends EventBounds {
 const helloMs = 5_000;
 /** ZeroMQ drops what is over a thousand for a subscriber: who misses the last of so many is told at each look, as long. */
 const burst = 500;
-/** So many entries are looked at in one turn: a few milliseconds of work. */
-const entriesPerTurn = 20_000;
+/** So many entries are made in one turn of what handlers tell: some ten milliseconds of work. */
+const entriesPerTurn = 10_000;
 
 export class Events {
   readonly #turn: Turn;
@@ -58,8 +58,10 @@ export class Events {
   /** How many were told of since the last hello. */
   #sinceHello = 0;
   #burstUntil = 0;
-  #allowedIn = -1;
-  #allowance: Allowance = { entries: 0, bytes: 0 };
+  /** The turn in which so many were told by handlers, and the runs that told more than it takes. */
+  #toldIn = -1;
+  #told = 0;
+  readonly #cut = new Set<string>();
 
   constructor(turn: Turn, config: EventConfig) {
     this.#turn = turn;
@@ -81,6 +83,21 @@ export class Events {
     return this.#numbers.last;
   }
 
+  /** What a handler told is an event of each of those that its run is for. */
+  emit(run: string, subjects: readonly Subject[], body: EventBody): void {
+    if (this.#isCut(run, this.events, subjects)) return;
+    for (const subject of subjects) this.add(subject, body);
+    this.#told += subjects.length;
+  }
+
+  /** The same of a line that it logged at `at`, by the node's clock. @returns whether it may log more in this turn */
+  log(run: string, subjects: readonly Subject[], at: number, body: LogBody): boolean {
+    if (this.#isCut(run, this.logs, subjects)) return false;
+    for (const subject of subjects) this.#addLine(subject, at, body);
+    this.#told += subjects.length;
+    return true;
+  }
+
   add({ id, method }: Subject, body: EventBody): void {
     const told = { at: this.#config.wall(), taskId: id, method, body };
     const entry = this.events.append(this.#turn.now, told, memoryOf(body.json));
@@ -96,21 +113,28 @@ export class Events {
     this.add(subject, eventBody(EventName.Status, JSON.stringify(data)));
   }
 
-  /** @param at when the line was logged, by the node's clock */
-  log({ id, method }: Subject, at: number, body: LogBody): void {
+  #addLine({ id, method }: Subject, at: number, body: LogBody): void {
     const told = { at, taskId: id, method, body };
     const entry = this.logs.append(this.#turn.now, told, memoryOf(body.json));
     this.#turn.emit({ type: "logged", entry });
     this.#sinceHello++;
   }
 
-  /** How much may still be read in this turn: all that one message asks for shares it. */
-  get allowance(): Allowance {
-    if (this.#allowedIn !== this.#turn.number) {
-      this.#allowedIn = this.#turn.number;
-      this.#allowance = { entries: entriesPerTurn, bytes: pageBytes };
+  /** Whether this turn can take no more of what the run tells: then that counts as what is kept no longer. */
+  #isCut(run: string, journal: Journal<EventBody> | Journal<LogBody>, subjects: readonly Subject[]): boolean {
+    if (this.#toldIn !== this.#turn.number) {
+      this.#toldIn = this.#turn.number;
+      this.#told = 0;
+      this.#cut.clear();
     }
-    return this.#allowance;
+    if (this.#told < entriesPerTurn) return false;
+    const name = `${journal === this.events ? "e" : "l"}${run}`;
+    // Who has nothing yet is told the first of it.
+    if (!this.#cut.has(name)) {
+      this.#cut.add(name);
+      return subjects.filter(({ id }) => !journal.skip(this.#turn.now, id)).length === 0;
+    }
+    return true;
   }
 
   /** Tells subscribers how far it has come: who has missed the last ones asks for them. */

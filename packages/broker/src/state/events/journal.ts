@@ -52,7 +52,14 @@ export interface Allowance {
 }
 
 /** A page has no more bytes than this. */
-export const pageBytes: number = 1024 * 1024;
+const pageBytes = 1024 * 1024;
+/** So many entries are looked at for one message: a few milliseconds of work. */
+const entriesPerMessage = 20_000;
+
+/** What all that one message asks for shares. */
+export function messageAllowance(): Allowance {
+  return { entries: entriesPerMessage, bytes: pageBytes };
+}
 
 export interface JournalPage<Body> {
   readonly entries: readonly Entry<Body>[];
@@ -76,6 +83,8 @@ interface KeptEntry<Body> extends Entry<Body> {
 const overhead = 550;
 /** What a query takes, in entries that are looked at. */
 const queryCost = 5;
+/** So many of a task are gone back over from its end; with more than that after it, a place is looked for among all. */
+const mostBack = 1_000;
 /** So many that are gone may stand among those that are kept. */
 const mostGone = 1_000;
 
@@ -139,6 +148,22 @@ export class Journal<Body> {
     return kept;
   }
 
+  /**
+   * Gives a number to one that is not kept: who reads on learns that something is lost.
+   * @returns false where nothing is kept of the task
+   */
+  skip(now: number, taskId: string): boolean {
+    const task = this.#tasks.get(taskId);
+    const trail = this.#methods.get(task?.newest?.entry.method ?? "");
+    if (task === undefined || trail === undefined) return false;
+    const seq = this.#numbers.next(now);
+    task.skip(seq);
+    trail.skip(seq);
+    this.#last = seq;
+    this.#lost = seq;
+    return true;
+  }
+
   find({ taskId, method, matches, after, limit, allowance }: JournalQuery<Body>): JournalPage<Body> {
     const left = allowance ?? { entries: Number.POSITIVE_INFINITY, bytes: pageBytes };
     left.entries -= queryCost;
@@ -148,7 +173,10 @@ export class Journal<Body> {
     let next = after;
     let hasMore = false;
     for (const entry of this.#source(taskId, method, after, left)) {
-      const isFound = (method === undefined || entry.method === method) && (matches?.(entry) ?? true);
+      const isOf =
+        (taskId === undefined || entry.taskId === taskId) &&
+        (method === undefined || entry.method === method);
+      const isFound = isOf && (matches?.(entry) ?? true);
       const isFull = entries.length >= limit || (entries.length > 0 && left.bytes < entry.bytes);
       hasMore = left.entries-- <= 0 || (isFound && isFull);
       if (hasMore) break;
@@ -167,7 +195,7 @@ export class Journal<Body> {
     after: number,
     left: Allowance,
   ): Iterable<KeptEntry<Body>> {
-    if (taskId !== undefined) return ofTaskAfter(this.#tasks.get(taskId), after, left);
+    if (taskId !== undefined) return this.#ofTaskAfter(this.#tasks.get(taskId), after, left);
     if (method === undefined) return this.#allFrom(this.#indexAfter(after));
     return this.#ofMethodAfter(this.#methods.get(method), after);
   }
@@ -229,6 +257,25 @@ export class Journal<Body> {
     }
   }
 
+  /** From the end, unless it is from the beginning, or from far before: what is asked for are the last ones, mostly. */
+  *#ofTaskAfter(
+    trail: Trail<KeptEntry<Body>> | undefined,
+    after: number,
+    left: Allowance,
+  ): Generator<KeptEntry<Body>> {
+    const { oldest, newest } = trail ?? {};
+    if (oldest === undefined || newest === undefined || newest.entry.seq <= after) return;
+    let place: Place<KeptEntry<Body>> | undefined = newest;
+    if (oldest.entry.seq > after) place = oldest;
+    const end = left.entries - mostBack;
+    for (; place.older !== undefined && place.older.entry.seq > after; place = place.older) {
+      if (--left.entries > end) continue;
+      yield* this.#allFrom(this.#indexAfter(after));
+      return;
+    }
+    for (; place !== undefined; place = place.newer) yield place.entry;
+  }
+
   /** Who reads on from one of the method follows the list; else the next one is looked for among all. */
   *#ofMethodAfter(trail: Trail<KeptEntry<Body>> | undefined, after: number): Generator<KeptEntry<Body>> {
     const { oldest, newest } = trail ?? {};
@@ -249,20 +296,6 @@ export class Journal<Body> {
     }
     for (; place !== undefined; place = place.newer) yield place.entry;
   }
-}
-
-/** From the end, unless it is from the beginning: what is asked for are the last ones, mostly. */
-function* ofTaskAfter<Body>(
-  trail: Trail<KeptEntry<Body>> | undefined,
-  after: number,
-  left: Allowance,
-): Generator<KeptEntry<Body>> {
-  const { oldest, newest } = trail ?? {};
-  if (oldest === undefined || newest === undefined || newest.entry.seq <= after) return;
-  let place = newest;
-  if (oldest.entry.seq > after) place = oldest;
-  for (; place.older !== undefined && place.older.entry.seq > after; place = place.older) left.entries--;
-  for (let next: typeof newest | undefined = place; next !== undefined; next = next.newer) yield next.entry;
 }
 
 /** @param lost the highest number that one of an unknown name may have had */

@@ -37,7 +37,7 @@ export class Statuses {
   }
 
   #isTold(task: Task): boolean {
-    return task.level !== undefined || this.#isHeard(task.method.name);
+    return task.level !== undefined || task.pin !== undefined || this.#isHeard(task.method.name);
   }
 
   #add(task: Task, status: TaskStatus, error: string | undefined): void {

@@ -32,6 +32,13 @@ export class Trail<Entry> {
     return place;
   }
 
+  /** One that is not kept had this number. */
+  skip(seq: number): void {
+    this.last = seq;
+    this.lost = seq;
+    this.hasDropped = true;
+  }
+
   drop(place: Place<Entry>, seq: number): void {
     const { older, newer } = place;
     if (older === undefined) this.oldest = newer;

@@ -80,9 +80,8 @@ export class Patience {
   }
 }
 
-/** When a task has waited too long: for its first run, or for another one that would end in time. */
+/** When a task has waited too long: for its first run, or for another one, or a shared one, that would end in time. */
 function expiryOf({ endsAt, expiresAt, hasBegun, shared }: Task): number {
   const isRunning = shared !== undefined && (shared.node !== undefined || shared.hasBegun);
-  const at = hasBegun ? endsAt : expiresAt;
-  return at !== undefined && !isRunning ? at : Number.POSITIVE_INFINITY;
+  return (hasBegun || isRunning ? endsAt : expiresAt) ?? Number.POSITIVE_INFINITY;
 }

@@ -58,7 +58,7 @@ export type StoreChange =
   | {
       readonly type: "reschedule";
       readonly id: string;
-      readonly status: TaskStatus;
+      readonly status: typeof TaskStatus.Queued | typeof TaskStatus.Scheduled;
       readonly attempt: number;
       readonly losses: number;
       readonly failures: number;

@@ -12,6 +12,9 @@ export function heldAttempt(tasks: TaskTable, node: NodeSession, attemptId: stri
   return attemptId.slice(mark + 1) === String(task.attempt) ? task : undefined;
 }
 
+/** No attempt has a higher number: there is room for more digits than these in a number, but not for many more. */
+export const maxAttempt = 999_999_999_999_999;
+
 export function readAttempt(attemptId: string): { readonly id: string; readonly number: number } | undefined {
   const mark = attemptId.lastIndexOf("#");
   const digits = attemptId.slice(mark + 1);

@@ -63,16 +63,16 @@ export interface Pin {
 const mostOfNode = 1_000;
 const mostBytesOfNode = 16_777_216;
 
-/** How many are remembered that were stopped, and the bytes of their params: their nodes may bring them back. */
-const mostStopped = 10_000;
-const mostStoppedBytes = 16_777_216;
+/** How many are remembered that are settled, and the bytes of their params: those that were stopped may begin again. */
+const mostSettled = 10_000;
+const mostSettledBytes = 16_777_216;
 
 export class Locals {
   readonly #parts: LocalParts;
   /** Unsettled ones, by their nodes' ids. */
   readonly #loads = new Map<string, Tally>();
-  readonly #stopped = new Set<Task>();
-  #stoppedBytes = 0;
+  readonly #settled = new Set<Task>();
+  #settledBytes = 0;
 
   constructor(parts: LocalParts) {
     this.#parts = parts;
@@ -80,23 +80,28 @@ export class Locals {
 
   /**
    * The node wants to run this task. What it runs already, or is about to run again, stays as it is; and so does what
-   * was stopped while it was away.
+   * was stopped while it was away. What another process of its name ran is over.
    * @throws Refusal when there is no room for it
    */
   run(node: NodeSession, wanted: LocalTask): void {
     const known = this.#parts.tasks.get(wanted.id);
-    const isAnothers = known?.settled !== undefined && known.pin?.token !== node.token;
-    if (known !== undefined && !isAnothers) {
-      if (known.settled !== undefined) this.#abortStopped(known, node, wanted.attempt);
+    const isStopped = known?.settled !== undefined && known.status === TaskStatus.Stopped;
+    if (
+      known !== undefined &&
+      known.pin?.token === node.token &&
+      (known.settled === undefined || isStopped)
+    ) {
+      if (isStopped) this.#abortStopped(known, node, wanted.attempt);
       return;
     }
+    if (known !== undefined && known.settled === undefined) this.lose(known);
     this.#checkRoom(node, wanted.bytes);
     if (known !== undefined) this.#forget(known);
     this.#begin(node, wanted, 0);
   }
 
   /**
-   * Begins one again that was stopped.
+   * Begins one again that is settled.
    * @throws Refusal when its node is not there, or there is no room for it
    */
   start(task: Task, pin: Pin, params: Params | undefined, bytes: number): void {
@@ -110,7 +115,7 @@ export class Locals {
     this.#begin(node, { id, method: method.name, params, bytes, attempt: undefined }, attempt);
   }
 
-  /** One has its outcome. @returns whether its record is kept: what was stopped can be looked at, and started again */
+  /** One has its outcome. @returns whether its record is kept: it can be looked at, and started again */
   end(task: Task, { nodeId, bytes }: Pin): boolean {
     const load = this.#loads.get(nodeId);
     if (load !== undefined) {
@@ -118,14 +123,15 @@ export class Locals {
       load.bytes -= bytes;
       if (load.tasks === 0) this.#loads.delete(nodeId);
     }
-    if (task.status !== TaskStatus.Stopped) return false;
-    this.#stopped.add(task);
-    this.#stoppedBytes += task.bytes;
-    for (const oldest of this.#stopped) {
-      if (this.#stopped.size <= mostStopped && this.#stoppedBytes <= mostStoppedBytes) break;
+    // Its node may be back in a moment, with its run.
+    if (isLost(task)) return false;
+    this.#settled.add(task);
+    this.#settledBytes += task.bytes;
+    for (const oldest of this.#settled) {
+      if (this.#settled.size <= mostSettled && this.#settledBytes <= mostSettledBytes) break;
       this.#forget(oldest);
     }
-    return this.#stopped.has(task);
+    return this.#settled.has(task);
   }
 
   #begin(node: NodeSession, { id, method, params, bytes, attempt }: LocalTask, after: number): void {
@@ -148,7 +154,7 @@ export class Locals {
   place(task: Task, pin: Pin): void {
     const { scheduler, sessions, turn } = this.#parts;
     const node = sessions.nodes.get(pin.nodeId);
-    if (node === undefined) {
+    if (node === undefined || node.token !== pin.token) {
       this.lose(task);
       return;
     }
@@ -185,6 +191,11 @@ export class Locals {
 
   #forget(task: Task): void {
     this.#parts.tasks.remove(task);
-    if (this.#stopped.delete(task)) this.#stoppedBytes -= task.bytes;
+    if (this.#settled.delete(task)) this.#settledBytes -= task.bytes;
   }
+}
+
+function isLost({ settled }: Task): boolean {
+  const outcome = settled?.outcome;
+  return outcome !== undefined && "error" in outcome && outcome.error.code === ErrorCode.NodeLost;
 }

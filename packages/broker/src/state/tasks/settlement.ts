@@ -161,7 +161,8 @@ export class Settlement {
       id: task.id,
       status,
       attempt: task.attempt,
-      outcome: isDiscarded ? undefined : JSON.stringify(outcome),
+      // How it was stopped is asked for also where nobody wants its result.
+      outcome: isDiscarded && status === TaskStatus.Finished ? undefined : JSON.stringify(outcome),
       settledAt: turn.now,
       // The record of what nobody wants is kept for as long as it may be submitted again, for want of an answer.
       forgetAt: turn.now + (isDiscarded ? retention.replayMs : keptMs),

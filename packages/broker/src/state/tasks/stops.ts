@@ -49,6 +49,8 @@ export interface Stopping {
   deadline: Deadline<Due> | undefined;
   /** It is known to go on. */
   isUnstoppable: boolean;
+  /** It is to be stopped, and its time was over meanwhile. */
+  overran: ErrorObject | undefined;
 }
 
 export interface StopParts {
@@ -74,6 +76,15 @@ export function howOf(outcome: Outcome): StopOutcome | undefined {
   return how === "cooperative" || how === "killed" || how === "never-started" ? how : undefined;
 }
 
+/** How a task came to its end that is settled, for who wants it to be stopped, or asks once more. */
+export function howSettled(
+  { status, attempt }: Pick<Task, "status" | "attempt">,
+  outcome: Outcome | undefined,
+): StopOutcome {
+  if (status !== TaskStatus.Stopped) return "finished-first";
+  return (outcome && howOf(outcome)) ?? (attempt === 0 ? "never-started" : "unstoppable");
+}
+
 export class Stops {
   readonly #parts: StopParts;
 
@@ -87,12 +98,12 @@ export class Stops {
    */
   stop(task: Task, graceMs: number, asker: Asker): void {
     const run = ownRunOf(task);
-    if (isSettled(task.status)) asker.tell("finished-first");
+    if (isSettled(task.status)) asker.tell(howSettled(task, task.settled?.outcome));
     else if (run !== undefined) this.#begin(run, { type: "stop" }, graceMs, asker);
     else {
       // What is RUNNING without a node is a stream whose node was lost.
       const how = task.status === TaskStatus.Running ? "killed" : "never-started";
-      this.#parts.life.stop(task);
+      this.#parts.life.stop(task, how);
       asker.tell(how);
     }
   }
@@ -113,12 +124,19 @@ export class Stops {
 
   /** Ends a run that took too long, before the task is run again. */
   overrun(task: Task, error: ErrorObject): void {
-    this.#begin(task, { type: "overrun", error }, overrunGraceMs, undefined);
+    const { stopping } = task;
+    if (stopping?.reason.type === "stop") stopping.overran = error;
+    if (stopping?.reason.type === "stop" && stopping.isUnstoppable) this.#expire(task, error);
+    else this.#begin(task, { type: "overrun", error }, overrunGraceMs, undefined);
   }
 
   /** The node has the task on another connection now: what it was told may have got lost on the old one. */
   remind(task: Task): void {
-    if (task.stopping !== undefined) this.#tell(task, task.stopping);
+    if (task.stopping === undefined) return;
+    // However often that happens, who asked for the end waits no longer.
+    const { isUnstoppable, deadline } = task.stopping;
+    const isTold = deadline !== undefined && !isUnstoppable;
+    this.#tell(task, task.stopping, isTold ? deadline.at : undefined);
   }
 
   /** The run has ended, with this outcome. @returns whether that was waited for here */
@@ -150,9 +168,13 @@ export class Stops {
     if (stopping === undefined) return;
     stopping.isUnstoppable = true;
     this.close(stopping, "unstoppable");
-    if (stopping.reason.type !== "overrun") return;
-    // It may go on for ever, and is not run a second time beside that.
-    const { code, message } = stopping.reason.error;
+    const { reason, overran } = stopping;
+    const error = reason.type === "overrun" ? reason.error : overran;
+    if (error !== undefined) this.#expire(task, error);
+  }
+
+  /** It may go on for ever, and is not run a second time beside that. */
+  #expire(task: Task, { code, message }: ErrorObject): void {
     const error = errorObject(code, `${message}, and can't be stopped: it is not run again`);
     this.#parts.settlement.settle(task, TaskStatus.Expired, { error }, 0, true);
   }
@@ -189,7 +211,8 @@ export class Stops {
     );
   }
 
-  #tell(task: Task, stopping: Stopping): void {
+  /** @param until when its node is to have said how it went @default when it has had the time for that */
+  #tell(task: Task, stopping: Stopping, until?: number): void {
     const { node, attemptId } = task;
     const { deadlines, turn } = this.#parts;
     // Handlers in the broker's own process, and on nodes that ask for their tasks, can't be told.
@@ -200,7 +223,7 @@ export class Stops {
     const { graceMs } = stopping;
     stopping.isUnstoppable = false;
     this.#disarm(stopping);
-    stopping.deadline = deadlines.add(turn.now + graceMs + nodeGraceMs, { type: "stopping", task });
+    stopping.deadline = deadlines.add(until ?? turn.now + graceMs + nodeGraceMs, { type: "stopping", task });
     // A node has to know which of its own tasks go on, also where this broker will not be there to tell.
     const stop = { id: attemptId, grace_ms: graceMs, ...(isAgain(task) && { again: true }) };
     turn.send(node.peer, notification(Push.TaskStop, stop));
@@ -234,7 +257,10 @@ export class Stops {
 }
 
 function newStopping(reason: StopReason, graceMs: number): Stopping {
-  return { reason, graceMs, askers: new Map(), deadline: undefined, isUnstoppable: false };
+  return {
+    ...{ reason, graceMs, askers: new Map(), deadline: undefined },
+    ...{ isUnstoppable: false, overran: undefined },
+  };
 }
 
 /** Whether a task of its node's own goes on when this run has ended. */

@@ -1,4 +1,5 @@
 // Where a task is that does not run: being stored, waiting in memory, or left to its store.
+
 import { ErrorCode, type ErrorObject, errorObject, isSettled, TaskStatus } from "zerotask-core";
 import type { Admission } from "../admission/admission.ts";
 import type { Statuses } from "../events/statuses.ts";
@@ -17,6 +18,7 @@ import type { Turn } from "../turn.ts";
 import type { Locals } from "./locals.ts";
 import type { Runs } from "./runs.ts";
 import type { Settlement } from "./settlement.ts";
+import type { StopOutcome } from "./stops.ts";
 import { type NewTask, Task } from "./task.ts";
 import { rescheduled, restored, toStore } from "./task-record.ts";
 import type { TaskTable } from "./task-table.ts";
@@ -167,6 +169,12 @@ export class TaskLife {
     }
   }
 
+  /** With other params it may be another one of its singletons. */
+  rename(task: Task): void {
+    this.#parts.admission.leave(task, false);
+    task.singleton = undefined;
+  }
+
   /** Lets a task that is due wait for a node, as far as nothing else comes before it. */
   enqueue(task: Task): void {
     const { admission, patience, scheduler, statuses } = this.#parts;
@@ -176,11 +184,11 @@ export class TaskLife {
     else if (admission.admit(task)) scheduler.enqueue(task);
   }
 
-  /** Ends the task. A node that has it is told to give it up. */
-  stop(task: Task): void {
+  /** Ends the task; a node that has it is told to give it up. `how` its run ended, where that is known. */
+  stop(task: Task, how?: StopOutcome): void {
     if (isSettled(task.status)) return;
     this.#parts.runs().abort(task);
-    const error = errorObject(ErrorCode.TaskStopped, "The task was stopped");
+    const error = errorObject(ErrorCode.TaskStopped, "The task was stopped", how && { how });
     this.#parts.settlement.settle(task, TaskStatus.Stopped, { error }, 0);
   }
 

@@ -68,9 +68,10 @@ export function toStore(task: Task, params: string | undefined): StoredTask {
   };
 }
 
-/** The change by which a task goes on as it is now. */
+/** The change by which a task goes on as it is now. What a broker has claimed is as good as queued for the next one. */
 export function rescheduled(task: Task, isClaimed: boolean): StoreChange {
-  const { id, status, attempt, losses, failures, reruns, priority, rank, dueAt } = task;
+  const { id, attempt, losses, failures, reruns, priority, rank, dueAt } = task;
+  const status = task.status === TaskStatus.Scheduled ? TaskStatus.Scheduled : TaskStatus.Queued;
   return {
     ...{ type: "reschedule", id, status, attempt, losses, failures, reruns, priority, rank, dueAt },
     expiresAt: task.hasBegun ? task.endsAt : task.expiresAt,
