@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { StoreFailedError } from "zerotask-client";
 import { connectAsync } from "../support/cluster.ts";
-import { lastingPort } from "../support/ports.ts";
+import { freePort } from "../support/ports.ts";
 import { startBrokerProcess } from "./nodes.ts";
 
 const command = (name: string, ...args: string[]): boolean => spawnSync(name, args).status === 0;
@@ -23,7 +23,7 @@ async function smallDisk(megabytes: number): Promise<string | undefined> {
 it("acknowledges nothing when the disk is full, and has all that it acknowledged when there is room", async (context) => {
   const folder = await smallDisk(4);
   if (folder === undefined) context.skip("Mounting a tmpfs is not allowed here: it takes root");
-  const [port, publishPort] = [String(await lastingPort()), String(await lastingPort())];
+  const [port, publishPort] = [String(await freePort()), String(await freePort())];
   const args = ["--data", folder as string, "-r", port, "-p", publishPort, "-l", "silent"];
   const first = await startBrokerProcess(...args);
   const endpoint = `tcp://127.0.0.1:${port}`;

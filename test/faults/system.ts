@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lastingPort } from "../support/ports.ts";
+import { freePort } from "../support/ports.ts";
 import { until } from "../support/wait.ts";
 import { History } from "./history.ts";
 import { commandLine, Part, root } from "./part.ts";
@@ -47,7 +47,7 @@ export class System {
 
   static async start(seed: number): Promise<System> {
     const folder = await mkdtemp(join(tmpdir(), "zerotask-faults-"));
-    const ports = [await lastingPort(), await lastingPort()] as const;
+    const ports = [await freePort(), await freePort()] as const;
     const system = new System(folder, ports, await FaultyProxy.listen(ports[0]), seed);
     await system.#startBroker();
     await Promise.all(system.nodes.map((seat) => system.#startNode(seat)));

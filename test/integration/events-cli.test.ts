@@ -8,7 +8,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { Subscriber } from "zeromq";
 import type { TaskEvent, TaskHandle } from "zerotask-client";
 import { connect, connectAsync, startBroker } from "../support/cluster.ts";
-import { lastingPort } from "../support/ports.ts";
+import { freePort } from "../support/ports.ts";
 import { end, root, runToEnd, start } from "../support/processes.ts";
 import { all, tellingNode } from "../support/telling-node.ts";
 import { until } from "../support/wait.ts";
@@ -51,7 +51,7 @@ function startClient(...args: string[]): Running {
 
 it("tells every event once and in order, though the broker is killed and started again meanwhile", async () => {
   const data = await temporaryFolder();
-  const [port, publishPort] = [String(await lastingPort()), String(await lastingPort())];
+  const [port, publishPort] = [String(await freePort()), String(await freePort())];
   const args = ["--data", data, "-r", port, "-p", publishPort] as const;
   const first = await start("broker", ...args);
   const endpoint = `tcp://127.0.0.1:${port}`;

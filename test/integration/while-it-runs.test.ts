@@ -5,6 +5,7 @@ import { Dispatcher, lifecycle } from "zerotask-core";
 import { current, type ExceptionInfo, Node, TaskError } from "zerotask-node";
 import { testCluster } from "zerotask-testing";
 import { connect, connectAsync, gate, startBroker, startNode } from "../support/cluster.ts";
+import { freePort } from "../support/ports.ts";
 import { until } from "../support/wait.ts";
 
 /** Resolves when the handler's signal fires. */
@@ -368,7 +369,8 @@ describe("tasks that a node runs for itself", () => {
   });
 
   it("go on while their broker is restarted", async () => {
-    const broker = new Broker({ requestPort: 0, publishPort: 0, dispatcher: new Dispatcher() });
+    const requestPort = await freePort();
+    const broker = new Broker({ requestPort, publishPort: 0, dispatcher: new Dispatcher() });
     await broker.start();
     const { requestEndpoint } = broker;
     const began: { id: string; attempt: number }[] = [];
@@ -385,7 +387,7 @@ describe("tasks that a node runs for itself", () => {
     onTestFinished(() => node.stop());
     await until("it to run", () => began.length === 1);
     await broker.stop();
-    await startBroker({ requestPort: Number(new URL(requestEndpoint).port) });
+    await startBroker({ requestPort });
     const handle = connectAsync(requestEndpoint).$handle(began[0]?.id ?? "");
     await until("the new broker to know it", async () => {
       return (await handle.status().catch(() => undefined)) === "RUNNING";

@@ -2,18 +2,11 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** A port that nobody uses just now. */
-export async function freePort(): Promise<number> {
-  const port = await tryPort(0);
-  if (port === undefined) throw new Error("Expected a free port, got none");
-  return port;
-}
-
 /**
  * A free port below those that the system gives to outgoing connections: nobody takes it while what listens there is
  * killed and started again.
  */
-export async function lastingPort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = await tryPort(20_000 + Math.floor(Math.random() * 12_000));
     if (port !== undefined) return port;
