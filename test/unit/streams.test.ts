@@ -227,6 +227,29 @@ it("tells of an error after the items before it: to the reader of an input, to t
 });
 
 it.each([
+  [
+    "can't be read",
+    (): AsyncIterator<unknown> => {
+      throw new TypeError("it is locked");
+    },
+    "it is locked",
+  ],
+  [
+    "gives no object for a result",
+    () => ({ next: async () => 5 }) as unknown as AsyncIterator<unknown>,
+    "Expected an iterator whose next() gives {done, value}, got 5",
+  ],
+])("ends a stream of what %s with an error", async (_, begin, message) => {
+  const items = { [Symbol.asyncIterator]: begin };
+  const input = new Wire(wide, "sent");
+  const sent = input.producer.run(items);
+  const told = expect(input.consumer.next()).rejects.toMatchObject({ remoteName: "TypeError", message });
+  await input.run();
+  await Promise.all([told, sent]);
+  await expect(new Wire(wide, "thrown").producer.run(items)).rejects.toThrow(message);
+});
+
+it.each([
   ["too large", "x".repeat(5_000), "TooLargeError", "Expected items of at most"],
   ["too deep", [[[[[[[[[[[[]]]]]]]]]]]], "TooLargeError", "levels of nesting"],
   ["cyclic", 1n, "TypeError", "An item can't be sent as JSON"],

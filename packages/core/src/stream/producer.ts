@@ -2,6 +2,7 @@
 
 import { Deque } from "../collections/deque.ts";
 import { errorToWire, TooLargeError } from "../errors.ts";
+import { describe } from "../protocol/decode.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { isDeeperThan, isLongerThan } from "../protocol/json.ts";
 import type { ErrorObject } from "../protocol/messages.ts";
@@ -83,7 +84,12 @@ export class StreamProducer {
    */
   async run(items: AsyncIterable<unknown>): Promise<void> {
     if (this.#isStopped) return close(items[Symbol.asyncIterator]());
-    const iterator = items[Symbol.asyncIterator]();
+    let iterator: AsyncIterator<unknown>;
+    try {
+      iterator = items[Symbol.asyncIterator]();
+    } catch (error) {
+      return this.#finish({ error });
+    }
     const stopped = new Promise<void>((resolve, reject) => {
       this.#onStopped = () => void close(iterator).then(resolve, reject);
     });
@@ -150,8 +156,10 @@ export class StreamProducer {
     for (;;) {
       while (!this.#hasRoom && !this.#isStopped) await this.#change();
       if (this.#isStopped) return;
-      const { done, value } = await iterator.next();
-      if (this.#isStopped || done === true) return;
+      const result: unknown = await iterator.next();
+      if (this.#isStopped) return;
+      const { done, value } = checked(result);
+      if (done === true) return;
       try {
         this.#add(value);
       } catch (error) {
@@ -228,6 +236,14 @@ export class StreamProducer {
     this.#wake = undefined;
     wake?.();
   }
+}
+
+/** As `for await` has it: what is no object would be an item without a value, again and again. */
+function checked(result: unknown): IteratorResult<unknown> {
+  if ((typeof result === "object" && result !== null) || typeof result === "function") {
+    return result as IteratorResult<unknown>;
+  }
+  throw new TypeError(`Expected an iterator whose next() gives {done, value}, got ${describe(result)}`);
 }
 
 async function close(iterator: AsyncIterator<unknown>): Promise<void> {
