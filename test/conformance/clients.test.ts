@@ -12,6 +12,7 @@ import {
   type TaskHandle,
   TaskStoppedError,
   TaskTimeoutError,
+  TooLargeError,
   UnknownTaskError,
 } from "zerotask-client";
 import { Dispatcher, TaskError } from "zerotask-core";
@@ -290,6 +291,22 @@ describe.each(Object.keys(kinds))("a client of %s", (kind) => {
       yield* [1, 2, 3];
     }
     expect(await client.sum(numbers())).toBe(6);
+  });
+
+  it("collects no more of what a handler yields than one result may be", async () => {
+    const ended: number[] = [];
+    const { client } = await open((dispatcher) =>
+      dispatcher.add("endless", async function* () {
+        let count = 0;
+        try {
+          for (; ; count++) yield "x".repeat(1_000_000);
+        } finally {
+          ended.push(count);
+        }
+      }),
+    );
+    await expect(client.endless()).rejects.toBeInstanceOf(TooLargeError);
+    expect(ended).toEqual([16]);
   });
 
   it("lets handlers call and submit, within one slot and one trace", async () => {

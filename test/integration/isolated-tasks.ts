@@ -75,3 +75,7 @@ export async function* numbers(): AsyncGenerator<number> {
   for (let n = 0; n < 3; n++) yield n;
 }
 export const count = task("count", () => numbers());
+/** Yields without end, and without ever waiting. */
+export const endless = task("endless", async function* () {
+  for (;;) yield "x".repeat(100_000);
+});

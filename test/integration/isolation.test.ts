@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { Broker } from "zerotask-broker";
-import { AsyncClient, Client, TaskFailedError } from "zerotask-client";
+import { AsyncClient, Client, TaskFailedError, TooLargeError } from "zerotask-client";
 import { type BatchRule, type Dial, Dispatcher, dialDealer, systemRuntime, task } from "zerotask-core";
 import { Node, type NodeOptions } from "zerotask-node";
 import { Executors } from "../../packages/node/src/executors/executors.ts";
@@ -122,6 +122,7 @@ describe.each(kinds)("in a %s", (isolate) => {
     expect(await client.add(5, 6)).toBe(11);
     expect(await client.here()).toBe(process.pid);
     expect(await client.count()).toEqual([0, 1, 2]);
+    await expect(client.endless()).rejects.toBeInstanceOf(TooLargeError);
   });
 
   it("fails one of 1,000 tasks where one of them ends its worker", async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
-import { type Dispatcher, TaskError } from "zerotask-core";
+import { type Dispatcher, TaskError, TooLargeError } from "zerotask-core";
 import { current } from "zerotask-node";
 import { FaultyProxy } from "../faults/proxy.ts";
 import { connect, connectAsync, gate, startBroker, startNode } from "../support/cluster.ts";
@@ -48,10 +48,8 @@ it("closes a handler whose items are collected when nobody wants them any more",
   const endpoint = await cluster((d) =>
     d.add("forever", async function* () {
       try {
-        for (let i = 0; ; i++) {
-          if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
-          yield i;
-        }
+        // It never waits for anything itself.
+        for (;;) yield 0;
       } finally {
         closed.open();
       }
@@ -231,6 +229,10 @@ it("fails for an item that is too large, after those before it", async () => {
   };
   await expect(read()).rejects.toThrow("Expected items of at most 18976 bytes, got one of 100002");
   expect(lengths).toEqual([10, 100, 1_000, 10_000]);
+  // What is collected is one result, and told as one that is too large.
+  const collected = connect(broker.requestEndpoint).grow();
+  await expect(collected).rejects.toBeInstanceOf(TooLargeError);
+  await expect(collected).rejects.toThrow("Expected a result of at most 20000 bytes, got more");
 });
 
 it("lets handlers read streams of other handlers, on a node with one slot", async () => {

@@ -20,6 +20,7 @@ it("tells and keeps nothing of what a handler says after its run is over", async
     clientOf: () => {
       throw new Error("no client here");
     },
+    maxResultBytes: () => 1_000_000,
     streamsOf: () => {
       throw new Error("no streams here");
     },

@@ -26,6 +26,7 @@ function worker(): Worker {
     clientOf: () => {
       throw new Error("no client here");
     },
+    maxResultBytes: () => 1_000_000,
     streamsOf: () => {
       throw new Error("no streams here");
     },

@@ -82,6 +82,7 @@ export class Node implements NodeSetup {
       clientOf: (run) => this.#nested.clientOf(run),
       pipeline: this.#pipeline,
       streamsOf: (link, id, shape) => streamsOver(this.#streamLinks, link, id, shape),
+      maxResultBytes: (link) => this.#streamLinks.limits(link).bytes,
       onThrown: (run, error) => this.#exceptions.onThrown(run, error),
     };
     this.#leaving = new Leaving(

@@ -32,6 +32,8 @@ export interface RunHost {
   clientOf(run: Run): NestedClient;
   /** The streams of a new run. */
   streamsOf(link: number, id: string, shape: StreamShape): RunStreams;
+  /** How large a result the broker of this link takes. */
+  maxResultBytes(link: number): number;
   /** Is told of what a handler threw. */
   onThrown(run: Run, error: unknown): void;
 }

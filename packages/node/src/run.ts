@@ -59,6 +59,10 @@ export class Run implements Assignment, Scope {
     return streams?.hasOutput === true ? (items) => streams.send(closedIn(this, items)) : undefined;
   }
 
+  get maxResultBytes(): number {
+    return this.#host.maxResultBytes(this.link);
+  }
+
   get invoke(): Scope["invoke"] {
     return this.#host.pipeline.isActive ? this.#invoke : undefined;
   }

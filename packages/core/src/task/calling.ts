@@ -1,7 +1,8 @@
 // How a handler is called: params become positions, and whatever comes of it becomes one result or error.
 import { errorToWire, InvalidParamsError } from "../errors.ts";
 import { describe } from "../protocol/decode.ts";
-import type { ErrorObject, Params } from "../protocol/messages.ts";
+import { type ErrorObject, errorObject, type Params } from "../protocol/messages.ts";
+import { collect, UncollectableError } from "./collect.ts";
 import type { Handler } from "./handler.ts";
 import { currentScope, type Scope } from "./scope.ts";
 
@@ -39,7 +40,10 @@ function finish(result: unknown, scope: Scope | undefined, callback: Callback): 
   else
     consume(result, scope).then(
       (value) => callback(null, value),
-      (error) => fail(error, scope, callback),
+      (error) => {
+        if (error instanceof UncollectableError) callback(errorObject(error.code, error.message));
+        else fail(error, scope, callback);
+      },
     );
 }
 
@@ -55,27 +59,6 @@ export function fail(error: unknown, scope: Scope | undefined, callback: Callbac
 
 async function consume(items: AsyncIterable<unknown>, scope: Scope | undefined): Promise<unknown> {
   return scope?.consume === undefined ? collect(items, scope) : scope.consume(items);
-}
-
-/** What was not asked for as a stream is one result: an array. */
-async function collect(items: AsyncIterable<unknown>, scope: Scope | undefined): Promise<unknown[]> {
-  const signal = signalOf(scope);
-  const all: unknown[] = [];
-  for await (const item of items) {
-    // Nobody wants them any more, and they may have no end.
-    if (signal?.aborted === true) break;
-    all.push(item);
-  }
-  return all;
-}
-
-function signalOf(scope: Scope | undefined): AbortSignal | undefined {
-  try {
-    return scope?.context().signal;
-  } catch {
-    // There is no context that all of its calls share.
-    return undefined;
-  }
 }
 
 /** Params in the order of `names`; without names, params by name are one object. @throws InvalidParamsError */

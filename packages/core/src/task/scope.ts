@@ -18,6 +18,8 @@ export interface Scope {
     | undefined;
   /** Takes the items of a handler that returned an async iterable. @default they are collected into an array */
   readonly consume?: ((items: AsyncIterable<unknown>) => Promise<unknown>) | undefined;
+  /** How large they may be together, as JSON. @default what one message may be by default */
+  readonly maxResultBytes?: number;
   /** Is told of what the handler threw. */
   onThrown?(error: unknown): void;
 }

@@ -58,6 +58,7 @@ class Worker {
       clientOf: (run) => nested.clientOf(run),
       pipeline: this.#pipeline,
       streamsOf: (link, id, shape) => streamsOver(links, link, id, shape),
+      maxResultBytes: (link) => links.limits(link).bytes,
       onThrown: (run, error) => {
         const { unit, index } = run as WorkerRun;
         lines.add(`${FromWorker.Thrown} ${unit} ${index} ${thrownToText(error)}`);
