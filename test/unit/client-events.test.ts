@@ -194,6 +194,28 @@ it("reads on where a page says so, also where nothing is on it", async () => {
   expect(asked()).toEqual([0, 0, 20, 30]);
 });
 
+it("tells of no gap where what is lost was announced while the broker was asked", async () => {
+  let answer: (page: Page) => void = () => undefined;
+  const pages: { readonly [after: number]: Page | Promise<Page> } = {
+    0: { events: [], seq: 10 },
+    10: new Promise<Page>((resolve) => {
+      answer = resolve;
+    }),
+    12: { events: events(13), seq: 13 },
+  };
+  const { client, asked, tell, hello } = setUp(({ after }) => pages[after] as Page);
+  const loop = take(client.$events(), 3);
+  await until("the second question", () => {
+    hello(12);
+    return asked().length === 2;
+  });
+  tell(11, 10);
+  tell(12, 11);
+  answer({ events: events(12), seq: 12, lost: true });
+  expect(names(await loop)).toEqual(["e11", "e12", "e13"]);
+  expect(asked()).toEqual([0, 10, 12]);
+});
+
 it("asks where an announcement knows of none before it", async () => {
   const { client, asked, tell } = setUp(({ after }) =>
     after === 0 ? { events: [], seq: 10 } : { events: events(11, 12), seq: 12, lost: true },

@@ -227,6 +227,11 @@ export class Feed<Wire extends Numbered, Item> implements AsyncIterator<Item, un
       return;
     }
     const { items, lost = false, more = false, next = items.at(-1)?.seq ?? after, seq, status } = page;
+    if (lost && (this.#checked ?? 0) > after) {
+      // What is lost may have been announced while the broker was asked: what comes after that is asked for.
+      this.#isStale = true;
+      return;
+    }
     const isPart = more && !isBeginning;
     const before = items[0]?.prev ?? 0;
     if (lost) this.#push(source.gap(after));
