@@ -189,6 +189,34 @@ it("prints progress as lines where there is no terminal, and then the result", a
   await failed;
 });
 
+it("prints what a handler throws as one line that controls no terminal", async () => {
+  const { requestEndpoint } = await startBroker();
+  const node = await tellingNode(requestEndpoint, "work");
+  const ended = runToEnd("client", "-r", portOf(requestEndpoint), "work");
+  node.fail((await node.next()).id, "bad \u001b[31mred\u001b[2J\nsecond line");
+  expect(await ended).toEqual({ code: 1, out: "", err: "Error: bad  [31mred [2J second line\n" });
+});
+
+it("prints the result where nobody reads the progress any more", async () => {
+  const { requestEndpoint } = await startBroker();
+  const node = await tellingNode(requestEndpoint, "work");
+  const bin = join(root, "packages/client/bin/zerotask-client.js");
+  const child = spawn(process.execPath, [bin, "-r", portOf(requestEndpoint), "--progress", "work"]);
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let out = "";
+  child.stdout.on("data", (data: Buffer) => {
+    out += data;
+  });
+  const ended = once(child, "close");
+  const { id } = await node.next();
+  node.emit(id, "progress", { fraction: 0.25 });
+  await once(child.stderr, "data");
+  child.stderr.destroy();
+  for (const fraction of [0.5, 0.75, 1]) node.emit(id, "progress", { fraction });
+  node.finish(id, 3);
+  expect([(await ended)[0], out]).toEqual([0, "3\n"]);
+});
+
 it("tells the task's id where a signal ends the wait for its result", async () => {
   const { requestEndpoint } = await startBroker();
   const node = await tellingNode(requestEndpoint, "work");

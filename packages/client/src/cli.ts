@@ -19,7 +19,7 @@ import {
   type TaskFlags,
   taskOptions,
 } from "./command-line/arguments.ts";
-import { allowReaderToLeave } from "./command-line/output.ts";
+import { allowReaderToLeave, oneLine } from "./command-line/output.ts";
 import { type ProgressBar, progressBar } from "./command-line/progress-bar.ts";
 import { eventsCommand, logsCommand } from "./events/cli.ts";
 import type { TaskProgress } from "./events/task-event.ts";
@@ -75,11 +75,15 @@ export async function main(argv: readonly string[]): Promise<void> {
     "after",
     "\nA method that is named like one of these commands is called by `call`: zerotask-client call status",
   );
-  allowReaderToLeave(process.stdout);
-  await program.parseAsync(argv).catch((error: unknown) => {
-    if (error instanceof TaskFailedError) exitWithError(new Error(`${error.remoteName}: ${error.message}`));
-    exitWithError(error);
-  });
+  // Also the reader of the progress: who reads the result is somebody else.
+  for (const stream of [process.stdout, process.stderr]) allowReaderToLeave(stream);
+  await program.parseAsync(argv).catch((error: unknown) => exitWithError(oneLine(textOf(error))));
+}
+
+/** What a handler threw says whatever it likes: it is no more than one line. */
+function textOf(error: unknown): string {
+  if (error instanceof TaskFailedError) return `${error.remoteName}: ${error.message}`;
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function call(method: string, params: unknown[], flags: Flags, task: TaskFlags): Promise<void> {
