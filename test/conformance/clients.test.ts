@@ -309,6 +309,27 @@ describe.each(Object.keys(kinds))("a client of %s", (kind) => {
     expect(ended).toEqual([16]);
   });
 
+  it("refuses params that are none, or can't be stored, where the outcome is told", async () => {
+    const { client, later } = await open((dispatcher) => dispatcher.add("work", () => 1));
+    async function* numbers(): AsyncGenerator<number> {
+      yield 1;
+    }
+    for (const params of [null, 5, "text", numbers()]) {
+      const refused = "Expected `params` to be an array, or an object of params by name";
+      const asked = params as unknown as unknown[];
+      await expect(client.$call("work", asked)).rejects.toThrow(refused);
+      await expect(collect(client.$stream.$call("work", asked))).rejects.toThrow(refused);
+      const handle: TaskHandle = later.$call("work", asked);
+      await expect(handle.accepted).rejects.toThrow(refused);
+      await expect(handle.wait()).rejects.toThrow(refused);
+    }
+    const handle: TaskHandle = later.work(numbers());
+    await expect(handle.accepted).rejects.toThrow(
+      "Expected params that can be stored, got an async iterable",
+    );
+    expect(later.$ignore.work(numbers())).toBeUndefined();
+  });
+
   it("lets handlers call and submit, within one slot and one trace", async () => {
     const ignored = gate<string>();
     const { later } = await open((dispatcher) => {

@@ -56,7 +56,9 @@ export function laterView(shared: Shared, options: CallOptions, nesting?: Nestin
   const controls = {
     ...management,
     $with: (more: CallOptions) => laterView(shared, resolveCallOptions(more, options), nesting),
-    $ignore: methodProxy({}, (method, params) => tracker.ignore(method, params, ignored)),
+    $ignore: methodProxy({}, (method, params) => {
+      tracker.ignore(method, params, ignored).catch(() => undefined);
+    }),
     $handle: (id: string) => {
       if (typeof id !== "string" || id === "") throw new OptionError("id", "a task's id", id);
       return new TaskHandle(tracker.find(id), host);

@@ -5,6 +5,7 @@ import { delayOf } from "./delayed-text.ts";
 import type { Management } from "./management.ts";
 import { type Inherited, inheritedFrom, type Nesting } from "./nesting.ts";
 import { type CallOptions, type ClientOptions, resolveCallOptions, resolveClientOptions } from "./options.ts";
+import { checkParams } from "./params.ts";
 import { methodProxy } from "./proxy.ts";
 import { openShared, type Shared } from "./shared.ts";
 import { hasInputs } from "./streams/inputs.ts";
@@ -105,7 +106,10 @@ function view(shared: Shared, options: CallOptions, nesting?: Nesting): object {
     ...management,
     $stream: methodProxy({ $call: (method: string, params: Params = []) => read(method, params) }, read),
     $with: (more: CallOptions) => view(shared, resolveCallOptions(more, options), nesting),
-    $call: (method: string, params: Params = []) => call(method, params),
+    $call: async (method: string, params: Params = []) => {
+      checkParams(params);
+      return call(method, params);
+    },
     $close: close,
     [Symbol.asyncDispose]: close,
   };

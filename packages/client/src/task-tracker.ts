@@ -4,7 +4,7 @@ import { delayOf, remaining } from "./delayed-text.ts";
 import type { Inherited } from "./nesting.ts";
 import type { CallOptions } from "./options.ts";
 import type { Session } from "./session.ts";
-import { refuseInputs } from "./streams/inputs.ts";
+import { checkStorable } from "./streams/inputs.ts";
 import { BatchedTask } from "./tasks/batched-task.ts";
 import { Batches } from "./tasks/batches.ts";
 import { ForeignTask } from "./tasks/foreign-task.ts";
@@ -47,11 +47,11 @@ export class TaskTracker {
     const waitsWhenBusy = whenBusy === "wait";
     const onFailed = (id: string): void => void this.#submitted.delete(id);
     return (method, params) => {
-      refuseInputs(params);
       const task_id = `${session.nextId()}`;
       const optionsNow = countingDown(wire, session);
       let requestId = 0;
       const now: Submit["now"] = async (isPatient) => {
+        checkStorable(params);
         const options = optionsNow();
         // What was accepted before is not given up because the broker has no room for more.
         const waits = waitsWhenBusy || isPatient;
@@ -73,14 +73,14 @@ export class TaskTracker {
     };
   }
 
-  /** Submits a task whose outcome nobody will ask for. */
-  ignore(method: string, params: Params, { whenBusy, ...asked }: CallOptions): void {
-    refuseInputs(params);
+  /** Submits a task whose outcome nobody will ask for. Rejects when it was not taken. */
+  async ignore(method: string, params: Params, { whenBusy, ...asked }: CallOptions): Promise<void> {
+    checkStorable(params);
     const task_id = `${this.#session.nextId()}`;
     const options = optionsToWire({ discard: true, ...asked });
     const submission = { method, params, task_id, options };
     const request = { waitsWhenBusy: whenBusy === "wait", delayMs: delayOf(options) };
-    this.#session.request(BrokerMethod.ClientNewTask, submission, request).catch(() => undefined);
+    await this.#session.request(BrokerMethod.ClientNewTask, submission, request);
   }
 
   /** A task by its id, whoever submitted it. */

@@ -7,12 +7,14 @@ import {
   type Params,
   TooLargeError,
 } from "zerotask-core";
+import { checkParams } from "../params.ts";
 
 /**
  * Params as they would arrive. An async iterable among them is one whose items are copied.
- * @throws TypeError for what JSON can't hold, TooLargeError for what no message can carry
+ * @throws OptionError for what can't be params, TypeError for what JSON can't hold, TooLargeError for what no message can carry
  */
 export function copyParams(params: Params): Params {
+  checkParams(params);
   if (Array.isArray(params)) {
     if (!params.some(isAsyncIterable)) return copy("params", params) as Params;
     return params.map((param) => (isAsyncIterable(param) ? copyItems(param) : copy("params", [param])[0]));

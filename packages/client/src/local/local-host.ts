@@ -3,7 +3,8 @@ import { booleanOption, knownOptions } from "zerotask-core";
 import { progressOf } from "../events/task-event.ts";
 import type { HandleHost } from "../handle-host.ts";
 import type { Nesting } from "../nesting.ts";
-import { graceOf, paramsOption } from "../tasks/run-control.ts";
+import { checkParams } from "../params.ts";
+import { graceOf } from "../tasks/run-control.ts";
 import type { TrackedTask } from "../tasks/tracked-task.ts";
 import { picked } from "./local-loop.ts";
 import type { LocalTask } from "./local-task.ts";
@@ -28,7 +29,7 @@ export function localHostOf(tasks: LocalTasks, nesting?: Nesting): HandleHost {
     stop: (id, options) => tasks.stop(tasks.find(id), graceOf("stop", options)),
     start: (id) => tasks.start(tasks.find(id)),
     reload: (id, params, options) => {
-      paramsOption(params);
+      if (params !== undefined) checkParams(params);
       return tasks.reload(tasks.find(id), params, graceOf("reload", options));
     },
   };

@@ -24,6 +24,7 @@ import {
   whenOption,
 } from "zerotask-core";
 import type { CallOptions } from "../options.ts";
+import { checkStorable } from "../streams/inputs.ts";
 import type { StopOutcome } from "../tasks/run-control.ts";
 import { copyParams, hasStreams } from "./copy.ts";
 import { LocalEvents } from "./local-events.ts";
@@ -109,6 +110,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     let copied: Params = [];
     let refusal: Error | undefined;
     try {
+      if (isSubmitted) checkStorable(params);
       copied = copyParams(params);
     } catch (error) {
       refusal = error as Error;

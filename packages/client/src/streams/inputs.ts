@@ -1,5 +1,6 @@
 // Params that are streams: found among the others, and taken out of what is sent.
 import { type InputKey, isAsyncIterable, type Params } from "zerotask-core";
+import { checkParams } from "../params.ts";
 
 export interface SplitParams {
   /** With `null` in the place of each stream. */
@@ -26,8 +27,9 @@ export function splitParams(params: Params): SplitParams {
   return { params: Object.fromEntries(entries), inputs };
 }
 
-/** @throws TypeError when any param is a stream: what is stored can't have some */
-export function refuseInputs(params: Params): void {
+/** @throws OptionError for what can't be params, TypeError when any is a stream: what is stored can't have some */
+export function checkStorable(params: unknown): void {
+  checkParams(params);
   if (!hasInputs(params)) return;
   throw new TypeError(
     "Expected params that can be stored, got an async iterable: only calls in memory take streams",

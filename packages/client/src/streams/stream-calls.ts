@@ -22,6 +22,7 @@ import {
 } from "zerotask-core";
 import { boundBy, type Nesting } from "../nesting.ts";
 import type { CallOptions } from "../options.ts";
+import { checkParams } from "../params.ts";
 import type { Session } from "../session.ts";
 import { splitParams } from "./inputs.ts";
 
@@ -112,6 +113,7 @@ export class StreamCalls {
 
   #begin(asked: Asked, output: StreamConsumer | undefined): { open: Open; outcome: Promise<unknown> } {
     const { method, nesting } = asked;
+    checkParams(asked.params);
     const options = nesting === undefined ? asked.options : boundBy(nesting, asked.options);
     const { timeoutMs, whenBusy } = options;
     const { params, inputs } = splitParams(asked.params);

@@ -1,12 +1,6 @@
 // What a handle does to the run of its task: ends it, begins it again, makes it anew.
-import {
-  BrokerMethod,
-  booleanOption,
-  knownOptions,
-  milliseconds,
-  OptionError,
-  type Params,
-} from "zerotask-core";
+import { BrokerMethod, booleanOption, knownOptions, milliseconds, type Params } from "zerotask-core";
+import { checkParams } from "../params.ts";
 import type { Session } from "../session.ts";
 
 /**
@@ -44,7 +38,7 @@ export async function reloadTask(
   params: Params | undefined,
   options: StopOptions,
 ): Promise<void> {
-  paramsOption(params);
+  if (params !== undefined) checkParams(params);
   const grace_ms = graceOf("reload", options);
   const wanted = { task_id: id, ...(params !== undefined && { params }), grace_ms };
   await session.request(BrokerMethod.ClientTaskReload, wanted, { isPatient: true });
@@ -57,10 +51,4 @@ export function graceOf(what: string, options: StopOptions): number {
   booleanOption("force", force);
   milliseconds("graceMs", graceMs);
   return force ? 0 : graceMs;
-}
-
-/** New params for a task, if any. @throws OptionError */
-export function paramsOption(params: unknown): void {
-  if (params === undefined || (typeof params === "object" && params !== null)) return;
-  throw new OptionError("params", "an array, or an object of params by name", params);
 }
