@@ -8,6 +8,7 @@ import {
   LocalClient,
   MethodNotFoundError,
   type TaskEvent,
+  TaskExpiredError,
   TaskFailedError,
   type TaskHandle,
   TaskStoppedError,
@@ -145,6 +146,7 @@ describe.each(Object.keys(kinds))("a client of %s", (kind) => {
     await until("it runs", () => began.length === 1);
     expect(await handle.stop()).toBe("cooperative");
     expect(await handle.status()).toBe("STOPPED");
+    await expect(handle.wait()).rejects.toMatchObject({ data: { how: "cooperative" } });
     await handle.start();
     await until("it runs again", () => began.length === 2);
     expect(await handle.stop()).toBe("cooperative");
@@ -328,6 +330,146 @@ describe.each(Object.keys(kinds))("a client of %s", (kind) => {
       "Expected params that can be stored, got an async iterable",
     );
     expect(later.$ignore.work(numbers())).toBeUndefined();
+  });
+
+  it("makes each loop over a stream a call of its own, which is left at once", async () => {
+    const { opened, open: finish } = gate();
+    const ended: string[] = [];
+    const { client } = await open((dispatcher) => {
+      dispatcher.add("rows", async function* (count: number) {
+        for (let row = 0; row < count; row++) yield row;
+      });
+      dispatcher.add("slow", async function* () {
+        try {
+          for (let row = 0; ; row++) yield row;
+        } finally {
+          await opened;
+          ended.push("slow");
+        }
+      });
+    });
+    const rows = client.$stream.rows(2);
+    expect([await collect(rows), await collect(rows)]).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+    for await (const row of client.$stream.slow()) if (row === 1) break;
+    expect(ended).toEqual([]);
+    finish();
+    await until("its finally block has run", () => ended.length === 1);
+  });
+
+  it("refuses options by which a call with streams would run again, later, or from a disk", async () => {
+    const { client } = await open((dispatcher) => dispatcher.add("sum", () => 1));
+    async function* numbers(): AsyncGenerator<number> {
+      yield 1;
+    }
+    for (const options of [{ retries: 1 }, { maxRetries: 1 }, { at: 200 }, { idempotencyKey: "a" }]) {
+      const [name] = Object.keys(options);
+      const refused = `Expected \`${name}\` to be left out of calls with streams`;
+      expect(() => client.$with(options).$stream.sum()).toThrow(refused);
+      await expect(client.$with(options).sum(numbers())).rejects.toThrow(refused);
+    }
+  });
+
+  it("hands inputs over as they arrive from elsewhere, and closes those that nobody reads", async () => {
+    const { client } = await open((dispatcher) => {
+      dispatcher.add("items", collect);
+      dispatcher.add("caught", (items: AsyncIterable<unknown>) =>
+        collect(items).catch(({ name, remoteName }) => [name, remoteName]),
+      );
+      dispatcher.add("unread", () => "nothing read");
+    });
+    const seen: string[] = [];
+    async function* items(...given: unknown[]): AsyncGenerator<unknown> {
+      try {
+        for (const item of given) {
+          if (item instanceof Error) throw item;
+          yield item;
+        }
+      } finally {
+        seen.push("closed");
+      }
+    }
+    expect(await client.items(items(1, undefined, Number.NaN, { a: undefined }))).toEqual([
+      1,
+      null,
+      null,
+      {},
+    ]);
+    expect(await client.caught(items(1, new RangeError("no more")))).toEqual([
+      "TaskFailedError",
+      "RangeError",
+    ]);
+    await expect(client.items(items(new TaskError("no more")))).rejects.toMatchObject({
+      remoteName: "TaskError",
+      expected: false,
+    });
+    const [unread, before] = [items(1), seen.length];
+    expect(await client.unread(unread)).toBe("nothing read");
+    await until("it is closed", async () => (await unread.next()).done === true);
+    expect(seen.length).toBe(before);
+  });
+
+  it("tells what handlers tell within bounds, and never fails them for it", async () => {
+    const { later } = await open((dispatcher) =>
+      dispatcher.add("tell", () => {
+        const circle: unknown[] = [];
+        circle.push(circle);
+        current().emit("big", 10n);
+        current().emit("circle", circle);
+        current().emit("large", "x".repeat(100_000));
+        current().emit("progress", { fraction: 5 });
+        current().log.info("y".repeat(100_000), "x".repeat(100_000));
+      }),
+    );
+    const handle: TaskHandle = later.tell();
+    await handle.wait();
+    const told = (await collect(handle.events())).filter(({ event }) => event !== "status");
+    expect(told.map(({ event, data }) => [event, data])).toEqual([
+      ["big", "10n"],
+      ["circle", "<ref *1> [ [Circular *1] ]"],
+      ["large", { too_large: 100_002 }],
+    ]);
+    const [line] = await collect(handle.logs());
+    expect(line).toMatchObject({ message: `${"y".repeat(16_384)}…`, data: { too_large: 100_002 } });
+  });
+
+  it("expires what waits too long after its time, and tells why what can't be done is refused", async () => {
+    const { opened, open: finish } = gate();
+    const { client, later } = await open((dispatcher) => {
+      dispatcher.add("quick", () => 1);
+      dispatcher.add("block", () => opened);
+    }, 1);
+    expect(await later.$with({ expiresMs: 50, at: 100 }).quick().wait()).toBe(1);
+    const block: TaskHandle = later.block();
+    await until("it runs", async () => (await block.status()) === "RUNNING");
+    const waiting: TaskHandle = later.quick();
+    await expect(later.$with({ expiresMs: 20 }).quick().wait()).rejects.toBeInstanceOf(TaskExpiredError);
+    expect(await waiting.stop()).toBe("never-started");
+    await expect(client.missing()).rejects.toMatchObject({ data: { method: "missing" } });
+    let deep: unknown = 1;
+    for (let level = 0; level < 500; level++) deep = [deep];
+    await expect(client.quick(deep)).rejects.toBeInstanceOf(TooLargeError);
+    finish();
+    await block.wait();
+  });
+
+  it("tells nothing more once it is closed", async () => {
+    const { later } = await open((dispatcher) => dispatcher.add("work", () => new Promise(() => undefined)));
+    const handle: TaskHandle = later.work();
+    await handle.accepted;
+    await later.$close();
+    for (const ask of [
+      () => handle.status(),
+      () => handle.stop(),
+      () => handle.start(),
+      () => handle.reload(),
+      () => later.$handle(handle.id).status(),
+      () => later.$handle("nobody-1").status(),
+    ]) {
+      await expect(ask()).rejects.toBeInstanceOf(ClientClosedError);
+    }
   });
 
   it("lets handlers call and submit, within one slot and one trace", async () => {

@@ -396,15 +396,23 @@ it("stops what waits at once, and tells whether what runs has ended", async () =
 });
 
 it("lets a call give up when its time is over, and its handler hear of it", async () => {
-  const { opened, open } = gate();
-  const client = serve((dispatcher) =>
-    dispatcher.add("slow", () => {
-      current().signal.addEventListener("abort", () => open());
+  const gates = [gate(), gate()];
+  let runs = 0;
+  const client = serve((dispatcher) => {
+    const forever = (): Promise<never> => {
+      const run = runs++;
+      current().signal.addEventListener("abort", () => gates[run]?.open());
       return new Promise(() => undefined);
-    }),
-  );
-  await expect(client.$with({ timeoutMs: 20 }).slow()).rejects.toBeInstanceOf(TaskTimeoutError);
-  await opened;
+    };
+    dispatcher.add("slow", forever);
+    dispatcher.add("rows", async function* () {
+      yield await forever();
+    });
+  });
+  const bound = client.$with({ timeoutMs: 20 });
+  await expect(bound.slow()).rejects.toBeInstanceOf(TaskTimeoutError);
+  await expect(collect(bound.$stream.rows())).rejects.toBeInstanceOf(TaskTimeoutError);
+  for (const { opened } of gates) await opened;
 });
 
 it("streams items as they are asked for, and ends the handler when the loop is left", async () => {
@@ -425,6 +433,7 @@ it("streams items as they are asked for, and ends the handler when the loop is l
     seen.push(`take ${n}`);
     if (n === 2) break;
   }
+  await settled();
   expect(seen.splice(0)).toEqual(["make 1", "take 1", "make 2", "take 2", "end true"]);
   expect(await collect(client.$stream.count(2))).toEqual([{ n: 1 }, { n: 2 }]);
   expect(seen.splice(0)).toEqual(["make 1", "make 2", "end false"]);
@@ -432,7 +441,7 @@ it("streams items as they are asked for, and ends the handler when the loop is l
   expect(await client.count(2)).toEqual([{ n: 1 }, { n: 2 }]);
   seen.splice(0);
   // Nobody asked for anything yet.
-  const untouched = client.$stream.count(1) as AsyncIterableIterator<unknown>;
+  const untouched = client.$stream.count(1)[Symbol.asyncIterator]();
   await untouched.return?.();
   expect(await untouched.next()).toEqual({ done: true, value: undefined });
   expect(seen).toEqual([]);
@@ -441,11 +450,15 @@ it("streams items as they are asked for, and ends the handler when the loop is l
 it("tells of an error after the items before it, and never begins again what has flowed", async () => {
   let runs = 0;
   const client = serve((dispatcher) => {
-    dispatcher.add("fail", async function* () {
-      runs++;
-      yield 1;
-      throw new RangeError("no more");
-    });
+    dispatcher.add(
+      "fail",
+      async function* () {
+        runs++;
+        yield 1;
+        throw new RangeError("no more");
+      },
+      { retries: 3 },
+    );
     dispatcher.add("value", () => 5);
     dispatcher.add("bad", async function* () {
       yield 5n;
@@ -453,7 +466,7 @@ it("tells of an error after the items before it, and never begins again what has
   });
   const items: unknown[] = [];
   const read = async (): Promise<void> => {
-    for await (const item of client.$with({ retries: 3 }).$stream.fail()) items.push(item);
+    for await (const item of client.$stream.fail()) items.push(item);
   };
   await expect(read()).rejects.toBeInstanceOf(TaskFailedError);
   expect([items, runs]).toEqual([[1], 1]);

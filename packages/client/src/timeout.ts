@@ -21,3 +21,8 @@ export function withTimeout<T>(
     promise.then(resolve, reject).finally(() => timer.cancel());
   });
 }
+
+/** A call with streams has no more time. */
+export function late(method: string, timeoutMs: number): TaskTimeoutError {
+  return new TaskTimeoutError(`${method} did not end within ${timeoutMs} ms`, ErrorCode.TaskNotComplete);
+}

@@ -14,7 +14,7 @@ export { type Decoded, decode, describe, type Entry, invalidRequest, refuse } fr
 export { encodeMessage, encodeResponse } from "./protocol/encode.ts";
 export { ErrorCode } from "./protocol/error-codes.ts";
 export * from "./protocol/events.ts";
-export { canonicalJson, isLongerThan } from "./protocol/json.ts";
+export { canonicalJson, isDeeperThan, isLongerThan } from "./protocol/json.ts";
 export { defaultLimits, type MessageLimits } from "./protocol/limits.ts";
 export * from "./protocol/messages.ts";
 export * from "./protocol/method-options.ts";
@@ -49,6 +49,7 @@ export {
   type ProducerOptions,
   StreamProducer,
 } from "./stream/producer.ts";
+export { checkedResult } from "./stream/result.ts";
 export type { Batch, BatchHandler, PerCall, Results } from "./task/batch-typing.ts";
 export { isAsyncIterable } from "./task/calling.ts";
 export type { TaskContext, TaskLog } from "./task/context.ts";
@@ -61,5 +62,6 @@ export type { TaskOptions } from "./task/mark.ts";
 export { addModule, configureBy, type LoadOptions, loadModules } from "./task/modules.ts";
 export { currentScope, inScope, type Scope } from "./task/scope.ts";
 export { type Task, task } from "./task/task.ts";
+export { toldData, toldMessage } from "./task/told.ts";
 export type { BatchOptions, NameInstance, SingletonOptions, TraitOptions } from "./task/traits.ts";
 export type { MethodsOf } from "./task/typing.ts";

@@ -1,6 +1,5 @@
 // What running tasks tell the broker before they end: events, progress and lines of their logs, few messages for many.
-import { inspect } from "node:util";
-import { BrokerMethod, maxEventDataBytes, type Runtime, type Timer } from "zerotask-core";
+import { BrokerMethod, type Runtime, type Timer, toldData, toldMessage } from "zerotask-core";
 
 export interface LogLine {
   /** By this machine's clock, in milliseconds since the epoch. */
@@ -40,7 +39,6 @@ interface Gathered {
 const gatherMs = 10;
 const progressMs = 100;
 const maxLines = 200;
-const maxMessageLength = 16_384;
 
 export class Reports {
   readonly #runtime: Runtime;
@@ -120,32 +118,13 @@ export class Reports {
   }
 
   #sendEvent(run: Reported, event: string, data: unknown): void {
-    const text = jsonOf(data);
-    const sent = text === undefined ? {} : { data: JSON.parse(text) as unknown };
+    const told = toldData(data);
+    const sent = told === undefined ? {} : { data: told };
     this.#send(run, BrokerMethod.NodeTaskEvent, { task_id: run.id, event, ...sent });
   }
 }
 
 function bounded({ at, level, message, data }: LogLine): LogLine {
-  const cut = message.length > maxMessageLength ? `${message.slice(0, maxMessageLength)}…` : message;
-  const text = jsonOf(data);
-  return { at, level, message: cut, ...(text !== undefined && { data: JSON.parse(text) as unknown }) };
-}
-
-/** What JSON can't hold is told as text, and of what is too large its size. */
-function jsonOf(data: unknown): string | undefined {
-  if (data === undefined) return undefined;
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(data);
-  } catch {
-    text = undefined;
-  }
-  if (text === undefined) {
-    return JSON.stringify(
-      inspect(data, { depth: 2, maxStringLength: 1_000, maxArrayLength: 20 }).slice(0, 10_000),
-    );
-  }
-  const bytes = Buffer.byteLength(text);
-  return bytes <= maxEventDataBytes ? text : `{"too_large":${bytes}}`;
+  const told = toldData(data);
+  return { at, level, message: toldMessage(message), ...(told !== undefined && { data: told }) };
 }

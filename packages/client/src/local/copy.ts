@@ -3,11 +3,13 @@ import {
   defaultLimits,
   ErrorCode,
   isAsyncIterable,
+  isDeeperThan,
   isLongerThan,
   type Params,
   TooLargeError,
 } from "zerotask-core";
 import { checkParams } from "../params.ts";
+import { LocalInput } from "./local-input.ts";
 
 /**
  * Params as they would arrive. An async iterable among them is one whose items are copied.
@@ -17,14 +19,14 @@ export function copyParams(params: Params): Params {
   checkParams(params);
   if (Array.isArray(params)) {
     if (!params.some(isAsyncIterable)) return copy("params", params) as Params;
-    return params.map((param) => (isAsyncIterable(param) ? copyItems(param) : copy("params", [param])[0]));
+    return params.map((param) => (isAsyncIterable(param) ? inputOf(param) : copy("params", [param])[0]));
   }
   const entries = Object.entries(params);
   if (!entries.some(([, param]) => isAsyncIterable(param))) return copy("params", params) as Params;
   return Object.fromEntries(
     entries.map(([name, param]) => [
       name,
-      isAsyncIterable(param) ? copyItems(param) : copy("params", [param])[0],
+      isAsyncIterable(param) ? inputOf(param) : copy("params", [param])[0],
     ]),
   );
 }
@@ -54,9 +56,16 @@ function copy<T extends object>(what: string, value: T): T {
     const got = Buffer.byteLength(text);
     throw new TooLargeError(`Expected ${what} of at most ${most} bytes, got ${got}`, ErrorCode.TooLarge);
   }
+  const deepest = defaultLimits.maxDepth;
+  if (isDeeperThan(value, deepest)) {
+    throw new TooLargeError(
+      `Expected ${what} of at most ${deepest} levels of nesting, got more`,
+      ErrorCode.TooLarge,
+    );
+  }
   return JSON.parse(text);
 }
 
-async function* copyItems(items: AsyncIterable<unknown>): AsyncGenerator<unknown> {
-  for await (const item of items) yield copyValue("items", item);
+function inputOf(items: AsyncIterable<unknown>): LocalInput {
+  return new LocalInput(items, (item) => copyValue("items", item));
 }

@@ -11,15 +11,19 @@ import {
   type Runtime,
   silentLogger,
   systemRuntime,
+  type Timer,
 } from "zerotask-core";
 import type { AsyncClient } from "../async-client.ts";
 import type { ClientControls, StreamControls } from "../client.ts";
 import type { EventFilter } from "../events/feeds.ts";
 import { boundBy, type Nesting } from "../nesting.ts";
 import { type CallOptions, callOptionNames, resolveCallOptions } from "../options.ts";
+import { checkParams } from "../params.ts";
 import { methodProxy } from "../proxy.ts";
+import { checkFit } from "../streams/fit.ts";
+import { hasInputs } from "../streams/inputs.ts";
 import { TaskHandle } from "../task-handle.ts";
-import { withTimeout } from "../timeout.ts";
+import { late, withTimeout } from "../timeout.ts";
 import type { Calls, Ignores, Streams } from "../typing.ts";
 import { localHostOf } from "./local-host.ts";
 import type { LocalRun } from "./local-run.ts";
@@ -122,6 +126,8 @@ function clientView(shared: Shared, options: CallOptions): object {
   const call = async (method: string, params: Params): Promise<unknown> => {
     const bound = boundOptions(shared, options);
     const { timeoutMs } = bound;
+    checkParams(params);
+    if (hasInputs(params)) checkFit(bound);
     const task = tasks.submit(method, params, bound, traceOf(shared));
     nesting?.onWaiting(1);
     try {
@@ -181,28 +187,39 @@ function stream(
   options: CallOptions,
   method: string,
   params: Params,
-): AsyncIterableIterator<unknown> {
+): AsyncIterable<unknown> {
+  checkFit(options);
+  // Each loop is a call of its own.
+  return { [Symbol.asyncIterator]: () => iterate(shared, options, method, params) };
+}
+
+function iterate(shared: Shared, options: CallOptions, method: string, params: Params): LocalStream {
   const { tasks, nesting } = shared;
-  if (options.idempotencyKey !== undefined) {
-    throw new OptionError(
-      "idempotencyKey",
-      "left out for a stream, which has one reader",
-      options.idempotencyKey,
-    );
-  }
   let task: LocalTask | undefined;
-  const items = new LocalStream({
+  let timer: Timer | undefined;
+  const begin = (): void => {
+    const bound = boundOptions(shared, options);
+    const { timeoutMs } = bound;
+    task = tasks.submit(method, params, bound, { ...traceOf(shared), stream: items });
+    if (timeoutMs === undefined || task.isOver) return;
+    timer = tasks.runtime.after(timeoutMs, () => items.giveUp(late(method, timeoutMs)));
+  };
+  const items: LocalStream = new LocalStream({
     onStart: () => {
       nesting?.onWaiting(1);
-      task = tasks.submit(method, params, boundOptions(shared, options), {
-        ...traceOf(shared),
-        stream: items,
-      });
+      try {
+        begin();
+      } catch (error) {
+        items.end(error as Error);
+      }
     },
     onLeft: () => {
       if (task !== undefined) tasks.leave(task);
     },
-    onEnded: () => nesting?.onWaiting(-1),
+    onEnded: () => {
+      timer?.cancel();
+      nesting?.onWaiting(-1);
+    },
   });
   return items;
 }

@@ -1,5 +1,4 @@
 // One run of a task in this process, and what `current()` returns in it.
-import { inspect } from "node:util";
 import {
   EventName,
   OptionError,
@@ -7,8 +6,10 @@ import {
   type Scope,
   type TaskContext,
   type TaskLog,
+  toldData,
+  toldMessage,
 } from "zerotask-core";
-import { copyValue } from "./copy.ts";
+import { inputsOf } from "./local-input.ts";
 import type { LocalTask } from "./local-task.ts";
 import type { Stopping } from "./stopping.ts";
 
@@ -82,7 +83,10 @@ export class LocalRun implements Scope, TaskContext {
     ) {
       throw new OptionError("event", `a name of 1 to ${maxEventName} characters other than "status"`, event);
     }
-    this.#tell(event, copyValue("data", data));
+    const told = toldData(data);
+    // What is no progress is passed over by brokers, too.
+    if (event === EventName.Progress && !isProgress(told)) return;
+    this.#tell(event, told);
   }
 
   progress(fraction: number, note?: string): void {
@@ -114,6 +118,7 @@ export class LocalRun implements Scope, TaskContext {
   abort(): void {
     this.isAborted = true;
     this.#controller?.abort();
+    for (const input of inputsOf(this.#task.params)) input.abort();
   }
 
   /** What a run tells that was given up is not heard. */
@@ -122,19 +127,17 @@ export class LocalRun implements Scope, TaskContext {
   }
 }
 
-/** What can't be copied is told as text: to log must not fail. */
-function loggable(data: unknown): unknown {
-  try {
-    return copyValue("data", data);
-  } catch {
-    return inspect(data, { depth: 2 });
-  }
+function isProgress(data: unknown): boolean {
+  if (typeof data !== "object" || data === null) return false;
+  const { fraction, note } = data as { readonly fraction?: unknown; readonly note?: unknown };
+  const isFraction = typeof fraction === "number" && fraction >= 0 && fraction <= 1;
+  return isFraction && (note === undefined || typeof note === "string");
 }
 
 function logOf(task: LocalTask, run: LocalRun): TaskLog {
   const { attempt } = task;
   const at = (level: "debug" | "info" | "warn" | "error") => (message: string, data?: unknown) => {
-    if (task.run === run) task.log(level, attempt, String(message), loggable(data));
+    if (task.run === run) task.log(level, attempt, toldMessage(String(message)), toldData(data));
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

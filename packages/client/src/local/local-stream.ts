@@ -1,4 +1,5 @@
 // A stream within a process: the reader asks for one item, and only then does the handler go on to make it.
+import { checkedResult } from "zerotask-core";
 import type { Deferred } from "../deferred.ts";
 import { deferred } from "../deferred.ts";
 import { copyValue } from "./copy.ts";
@@ -20,7 +21,6 @@ export interface StreamHandlers {
 export class LocalStream implements AsyncIterableIterator<unknown> {
   readonly #handlers: StreamHandlers;
   readonly #readers: Deferred<Item>[] = [];
-  readonly #ended = deferred<void>();
   #state: "new" | "open" | "left" | "ended" = "new";
   #error: Error | undefined;
   /** Wakes up the handler that waits to be asked. */
@@ -51,7 +51,7 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
     return reader.promise;
   }
 
-  /** Stops the handler, and resolves when that has ended. */
+  /** Stops the handler. Whoever leaves the loop does not wait for its `finally` blocks. */
   async return(): Promise<Item> {
     if (this.#state === "new") this.#state = "left";
     if (this.#state !== "open") return done;
@@ -59,8 +59,15 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
     for (const reader of this.#readers.splice(0)) reader.resolve(done);
     this.#handlers.onLeft();
     this.#onAsked?.();
-    await this.#ended.promise;
     return done;
+  }
+
+  /** The reader has no more time: it gets the error, and the handler is stopped. */
+  giveUp(error: Error): void {
+    if (this.#state !== "open") return;
+    this.#finish(error);
+    this.#handlers.onLeft();
+    this.#onAsked?.();
   }
 
   /** Takes what the handler makes, as far as it is asked for. */
@@ -68,7 +75,7 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
     this.wasOpened = true;
     const iterator = items[Symbol.asyncIterator]();
     while (await this.#isAsked()) {
-      const { done: isOver, value } = await iterator.next();
+      const { done: isOver, value } = checkedResult(await iterator.next());
       if (isOver === true) return null;
       let item: unknown;
       try {
@@ -86,9 +93,11 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
 
   /** The task is settled: whoever reads on gets the error once, or the end. */
   end(error: Error | undefined): void {
-    this.#ended.resolve();
     this.#handlers.onEnded();
-    if (this.#state === "left" || this.#state === "ended") return;
+    if (this.#state !== "left" && this.#state !== "ended") this.#finish(error);
+  }
+
+  #finish(error: Error | undefined): void {
     this.#state = "ended";
     this.#error = error;
     for (const reader of this.#readers.splice(0)) this.#atEnd().then(reader.resolve, reader.reject);

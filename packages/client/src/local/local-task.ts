@@ -15,6 +15,7 @@ import type { Durability } from "../session.ts";
 import type { Position, TrackedTask } from "../tasks/tracked-task.ts";
 import { Journal } from "./journal.ts";
 import { gapAfter, type LocalEvents } from "./local-events.ts";
+import { inputsOf } from "./local-input.ts";
 import type { LocalRun } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
 
@@ -57,6 +58,7 @@ export class LocalTask implements TrackedTask {
   #state: TaskStatus = TaskStatus.Scheduled;
   #told: TaskStatus | undefined;
   #refusal: Error | undefined;
+  #abandoned: Error | undefined;
 
   constructor(asked: Asked, host: LocalTaskHost) {
     this.asked = asked;
@@ -108,6 +110,7 @@ export class LocalTask implements TrackedTask {
 
   /** The client was closed: nobody hears of it any more. */
   abandonBy(error: Error): void {
+    this.#abandoned = error;
     this.#outcome.reject(error);
     this.#end(error, error);
   }
@@ -134,12 +137,12 @@ export class LocalTask implements TrackedTask {
   }
 
   async status(): Promise<TaskStatus> {
-    this.#throwIfRefused();
+    this.#throwIfUnknown();
     return this.#state;
   }
 
   async position(): Promise<Position> {
-    this.#throwIfRefused();
+    this.#throwIfUnknown();
     return { ahead: this.#host.aheadOf(this), etaMs: null };
   }
 
@@ -166,6 +169,12 @@ export class LocalTask implements TrackedTask {
     this.events.end(thrown);
     this.lines.end(thrown);
     this.asked.stream?.end(error);
+    for (const input of inputsOf(this.params)) input.close();
+  }
+
+  #throwIfUnknown(): void {
+    this.#throwIfRefused();
+    if (this.#abandoned !== undefined) throw this.#abandoned;
   }
 
   #throwIfRefused(): void {

@@ -3,15 +3,11 @@ import {
   type Dispatcher,
   defaultMaxRetries,
   ErrorCode,
-  type ErrorObject,
-  encodeResponse,
   errorObject,
   type Logger,
   type MethodDescription,
   mayBeRetried,
-  OrderedQueue,
   type Outcome,
-  outcomeOf,
   type Params,
   type Response,
   type Runtime,
@@ -31,6 +27,7 @@ import { LocalEvents } from "./local-events.ts";
 import { LocalRun, type LocalRunHost } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
 import { LocalTask, type LocalTaskHost } from "./local-task.ts";
+import { copied, final, stopped } from "./outcomes.ts";
 import {
   busy,
   busyMs,
@@ -43,6 +40,7 @@ import {
   unknownTask,
   unstoppable,
 } from "./refusals.ts";
+import { Slots } from "./slots.ts";
 import { endRun } from "./stopping.ts";
 import { TaskTimers } from "./task-timers.ts";
 
@@ -66,8 +64,6 @@ export interface Asking {
 
 const priorityMs = 60_000;
 const mostSettled = 10_000;
-// The genuine one, also where a test has put its own clock in place of the timers.
-const defer = setImmediate;
 
 export class LocalTasks implements LocalRunHost, LocalTaskHost {
   readonly events: LocalEvents = new LocalEvents();
@@ -76,18 +72,14 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   /** By when they were settled. */
   readonly #settled = new Set<string>();
   readonly #unsettled = new Set<LocalTask>();
-  readonly #queue = new OrderedQueue<LocalTask>(
-    (a, b) => a.rank < b.rank,
-    (task) => task.state === TaskStatus.Queued,
-  );
+  readonly #slots: Slots;
   readonly #timers: TaskTimers;
-  #running = 0;
-  #isPumping = false;
   #isClosed = false;
 
   constructor(options: LocalTasksOptions) {
     this.#options = options;
     this.#timers = new TaskTimers(options.runtime);
+    this.#slots = new Slots(options.slots, (task) => this.#start(task));
   }
 
   get runtime(): Runtime {
@@ -127,16 +119,16 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   /** A task that was submitted and is known by this id; where there is none, one that tells so. */
   find(id: string): LocalTask {
     const known = this.#tasks.get(id);
-    if (known !== undefined) return known;
+    if (known !== undefined && !this.#isClosed) return known;
     const asked = { id, method: "", params: [], options: {}, trace: undefined, stream: undefined };
     const unknown = new LocalTask(asked, this);
-    unknown.refuse(unknownTask(id));
+    unknown.refuse(this.#isClosed ? closed("The client is closed") : unknownTask(id));
     return unknown;
   }
 
   /** Fires the signal of its handler, and waits until that has ended, up to `graceMs`. */
   async stop(task: LocalTask, graceMs: number): Promise<StopOutcome> {
-    await task.status();
+    await this.#see(task);
     if (task.isOver) return "finished-first";
     const { run } = task;
     if (run === undefined) {
@@ -148,7 +140,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
 
   /** Begins a task that was stopped once more. @throws ConflictError for any other */
   async start(task: LocalTask): Promise<void> {
-    await task.status();
+    await this.#see(task);
     if (task.state !== TaskStatus.Stopped) throw notStopped(task);
     this.#renew(task, undefined);
   }
@@ -159,7 +151,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
    */
   async reload(task: LocalTask, given: Params | undefined, graceMs: number): Promise<void> {
     const params = given === undefined ? undefined : copyParams(given);
-    await task.status();
+    await this.#see(task);
     const { run } = task;
     if (run === undefined) {
       this.#renew(task, params);
@@ -196,12 +188,8 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     }
   }
 
-  /** A run waits for a call of its own (+1), or has it (−1): meanwhile others may run in its place. */
   onWaiting(run: LocalRun, change: 1 | -1): void {
-    if (run.hasEnded) return;
-    run.hasSlot = change === -1;
-    this.#running -= change;
-    this.#pump();
+    this.#slots.onWaiting(run, change);
   }
 
   onThrown({ id, attempt, method }: LocalRun, error: unknown): void {
@@ -212,6 +200,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   /** What runs hears of it by its signal; nobody hears of its outcome. */
   close(): void {
     this.#isClosed = true;
+    this.#slots.close();
     const error = closed("The client was closed");
     this.events.close(error);
     for (const task of this.#unsettled) {
@@ -245,13 +234,15 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     }
     if (isSubmitted) this.#tasks.set(task.id, task);
     this.#unsettled.add(task);
-    if (expiresMs !== undefined) this.#expireAfter(task, expiresMs);
     const when = whenOption("at", at);
-    this.#schedule(task, "at" in when ? when.at - this.runtime.wall() : when.delayMs);
+    const delayMs = Math.max(0, "at" in when ? when.at - this.runtime.wall() : when.delayMs);
+    if (expiresMs !== undefined) this.#expireAfter(task, delayMs, expiresMs);
+    this.#schedule(task, delayMs);
   }
 
-  #expireAfter(task: LocalTask, ms: number): void {
-    this.#timers.arm(task, ms, () => {
+  /** What is to begin later can't wait too long before that. */
+  #expireAfter(task: LocalTask, delayMs: number, ms: number): void {
+    this.#timers.arm(task, delayMs + ms, () => {
       if (task.attempt > 0) return;
       const error = errorObject(ErrorCode.TaskExpired, `The task waited for more than ${ms} ms`);
       this.#settle(task, TaskStatus.Expired, { error });
@@ -272,22 +263,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     const priority = options.priority ?? this.#describe(method)?.priority ?? 0;
     task.rank = this.runtime.now() - priority * priorityMs;
     task.become(TaskStatus.Queued);
-    this.#queue.add(task);
-    this.#pump();
-  }
-
-  /** What one turn asks for begins in the next, in the order of its priorities. */
-  #pump(): void {
-    if (this.#isPumping) return;
-    this.#isPumping = true;
-    defer(() => {
-      this.#isPumping = false;
-      while (this.#running < this.#options.slots) {
-        const task = this.#isClosed ? undefined : this.#queue.shift();
-        if (task === undefined) break;
-        this.#start(task);
-      }
-    });
+    this.#slots.add(task);
   }
 
   #start(task: LocalTask): void {
@@ -299,15 +275,12 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     task.run = run;
     task.become(TaskStatus.Assigned);
     task.become(TaskStatus.Running);
-    this.#running++;
     const timer = timeoutMs === undefined ? undefined : this.#limit(task, run, timeoutMs);
     const onEnd = (response: Response | undefined): void => {
       timer?.cancel();
-      if (run.hasSlot) this.#running--;
-      run.hasEnded = true;
+      this.#slots.leave(run);
       if (response !== undefined) this.#onEnd(task, run, copied(response));
       for (const tell of run.stopping?.told ?? []) tell();
-      this.#pump();
     };
     dispatcher.dispatch(request(method, task.params, `${task.id}#${task.attempt}`), onEnd, run, runtime);
   }
@@ -326,7 +299,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     const { method, stream } = task.asked;
     const after = run.stopping?.after;
     if (after?.type === "reload" && task.run === run && !this.#isClosed) this.#renew(task, after.params);
-    else if (after !== undefined) this.#end(task, run, TaskStatus.Stopped, { error: stopped() });
+    else if (after !== undefined) this.#end(task, run, TaskStatus.Stopped, { error: stopped("cooperative") });
     else if ("error" in outcome) this.#end(task, run, TaskStatus.Failed, outcome);
     else if (stream !== undefined && !stream.wasOpened) {
       const message = `Expected ${method} to return an async iterable, as it was asked for a stream`;
@@ -362,7 +335,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     const wasQueued = task.state === TaskStatus.Queued;
     this.#timers.cancel(task);
     task.settle(status, outcome);
-    if (wasQueued) this.#queue.drop();
+    if (wasQueued) this.#slots.drop();
     if (this.#tasks.get(task.id) !== task) return;
     this.#settled.add(task.id);
     const [oldest] = this.#settled;
@@ -372,29 +345,16 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   }
 
   aheadOf(task: LocalTask): number {
-    if (task.state !== TaskStatus.Queued) return 0;
-    let count = 0;
-    for (const other of this.#queue) if (other !== task && other.rank < task.rank) count++;
-    return count;
+    return this.#slots.aheadOf(task);
   }
-}
 
-/** As it would arrive. */
-function copied(response: Response): Outcome {
-  return outcomeOf(JSON.parse(encodeResponse(response)));
-}
-
-/** That a handler asks to be run again is no outcome. */
-function final(outcome: Outcome): Outcome {
-  if (!("error" in outcome) || outcome.error.code !== ErrorCode.RunAgain) return outcome;
-  const message = `The task asked to be run again more often than it may: ${outcome.error.message}`;
-  return { error: errorObject(ErrorCode.TaskFailed, message, { name: "RetryError", message }) };
+  /** @throws what is known of it instead, such as that nobody knows it */
+  async #see(task: LocalTask): Promise<void> {
+    if (this.#isClosed) throw closed("The client is closed");
+    await task.status();
+  }
 }
 
 function isSame(task: LocalTask, method: string, params: Params): boolean {
   return task.asked.method === method && JSON.stringify(task.params) === JSON.stringify(params);
-}
-
-function stopped(): ErrorObject {
-  return errorObject(ErrorCode.TaskStopped, "The task was stopped");
 }

@@ -32,7 +32,7 @@ export function closed(message: string): ClientClosedError {
 }
 
 export function methodNotFound(method: string): MethodNotFoundError {
-  return new MethodNotFoundError(`Method not found: ${method}`, ErrorCode.MethodNotFound);
+  return new MethodNotFoundError(`Method not found: ${method}`, ErrorCode.MethodNotFound, { method });
 }
 
 export function unknownTask(id: string): UnknownTaskError {

@@ -4,10 +4,8 @@ import {
   BrokerUnavailableError,
   batchText,
   defaultWindow,
-  ErrorCode,
   type InputKey,
   notification,
-  OptionError,
   optionsToWire,
   type Params,
   Push,
@@ -17,13 +15,14 @@ import {
   StreamProducer,
   type StreamShape,
   type StreamWindow,
-  TaskTimeoutError,
   type Timer,
 } from "zerotask-core";
 import { boundBy, type Nesting } from "../nesting.ts";
 import type { CallOptions } from "../options.ts";
 import { checkParams } from "../params.ts";
 import type { Session } from "../session.ts";
+import { late } from "../timeout.ts";
+import { checkFit } from "./fit.ts";
 import { splitParams } from "./inputs.ts";
 
 /** What is asked. */
@@ -48,9 +47,6 @@ interface Open {
   readonly nesting: Nesting | undefined;
   timer: Timer | undefined;
 }
-
-/** Options that say that a task may run more than once, or later, or is stored. */
-const unfit = ["retries", "maxRetries", "backoff", "idempotencyKey", "batch", "at"] as const;
 
 export class StreamCalls {
   readonly #session: Session;
@@ -142,8 +138,7 @@ export class StreamCalls {
       if (timeoutMs === undefined) return;
       open.timer = this.#session.runtime.after(timeoutMs, () => {
         this.#stop(open);
-        const message = `${method} did not end within ${timeoutMs} ms`;
-        reject(new TaskTimeoutError(message, ErrorCode.TaskNotComplete));
+        reject(late(method, timeoutMs));
       });
     });
     return { open, outcome: outcome.finally(() => this.#close(open)) };
@@ -246,15 +241,4 @@ function resumed(text: string): string {
 
 function windowOf({ window }: CallOptions): StreamWindow {
   return { items: window?.items ?? defaultWindow.items, bytes: window?.bytes ?? defaultWindow.bytes };
-}
-
-function checkFit(options: CallOptions): void {
-  for (const name of unfit) {
-    if (options[name] !== undefined && options[name] !== 0) {
-      throw new OptionError(name, "left out of calls with streams", options[name]);
-    }
-  }
-  if (options.durability === "disk") {
-    throw new OptionError("durability", '"memory" for calls with streams', options.durability);
-  }
 }

@@ -2,11 +2,11 @@
 
 import { Deque } from "../collections/deque.ts";
 import { errorToWire, TooLargeError } from "../errors.ts";
-import { describe } from "../protocol/decode.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { isDeeperThan, isLongerThan } from "../protocol/json.ts";
 import type { ErrorObject } from "../protocol/messages.ts";
 import type { StreamGrant, StreamWindow } from "../protocol/streams.ts";
+import { checkedResult } from "./result.ts";
 
 /** A batch as it is sent: its items are JSON already. */
 export interface EncodedBatch {
@@ -158,7 +158,7 @@ export class StreamProducer {
       if (this.#isStopped) return;
       const result: unknown = await iterator.next();
       if (this.#isStopped) return;
-      const { done, value } = checked(result);
+      const { done, value } = checkedResult(result);
       if (done === true) return;
       try {
         this.#add(value);
@@ -236,14 +236,6 @@ export class StreamProducer {
     this.#wake = undefined;
     wake?.();
   }
-}
-
-/** As `for await` has it: what is no object would be an item without a value, again and again. */
-function checked(result: unknown): IteratorResult<unknown> {
-  if ((typeof result === "object" && result !== null) || typeof result === "function") {
-    return result as IteratorResult<unknown>;
-  }
-  throw new TypeError(`Expected an iterator whose next() gives {done, value}, got ${describe(result)}`);
 }
 
 async function close(iterator: AsyncIterator<unknown>): Promise<void> {

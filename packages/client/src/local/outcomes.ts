@@ -1,0 +1,34 @@
+// What becomes of what a handler answered: as it would arrive from another process.
+import {
+  defaultLimits,
+  ErrorCode,
+  type ErrorObject,
+  encodeResponse,
+  errorObject,
+  isLongerThan,
+  type Outcome,
+  outcomeOf,
+  type Response,
+} from "zerotask-core";
+import type { StopOutcome } from "../tasks/run-control.ts";
+
+/** As it would arrive. */
+export function copied(response: Response): Outcome {
+  const text = encodeResponse(response);
+  const most = defaultLimits.maxMessageBytes;
+  if (!isLongerThan(text, most)) return outcomeOf(JSON.parse(text));
+  const message = `Expected a result of at most ${most} bytes, got ${Buffer.byteLength(text)}`;
+  return { error: errorObject(ErrorCode.TooLarge, message) };
+}
+
+/** That a handler asks to be run again is no outcome. */
+export function final(outcome: Outcome): Outcome {
+  if (!("error" in outcome) || outcome.error.code !== ErrorCode.RunAgain) return outcome;
+  const message = `The task asked to be run again more often than it may: ${outcome.error.message}`;
+  return { error: errorObject(ErrorCode.TaskFailed, message, { name: "RetryError", message }) };
+}
+
+/** @param how it ended, of what ran */
+export function stopped(how?: StopOutcome): ErrorObject {
+  return errorObject(ErrorCode.TaskStopped, "The task was stopped", how && { how });
+}
