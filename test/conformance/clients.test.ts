@@ -159,6 +159,26 @@ describe.each(Object.keys(kinds))("a client of %s", (kind) => {
     expect(await waiting.wait()).toBe(1);
   });
 
+  it("tells of a task that another handle began again what becomes of it", async () => {
+    let runs = 0;
+    const { opened, open: finish } = gate<string>();
+    const { later } = await open((dispatcher) =>
+      dispatcher.add("work", () => (++runs === 1 ? polite([])() : opened)),
+    );
+    const handle: TaskHandle = later.work();
+    await until("it runs", () => runs === 1);
+    await handle.stop();
+    await expect(handle.wait()).rejects.toBeInstanceOf(TaskStoppedError);
+    await later.$handle(handle.id).start();
+    await until("it runs again", () => runs === 2);
+    expect(await handle.status()).not.toBe("STOPPED");
+    const outcome = handle.wait();
+    finish("done");
+    expect(await outcome).toBe("done");
+    expect(await handle.status()).toBe("FINISHED");
+    expect(await handle.wait()).toBe("done");
+  });
+
   it("makes what runs anew, to whom follows and waits as one task that goes on", async () => {
     const began: unknown[] = [];
     const { later } = await open((dispatcher) => {

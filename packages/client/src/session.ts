@@ -122,6 +122,10 @@ export class Session {
     return this.#options.runtime;
   }
 
+  get isConnected(): boolean {
+    return this.#link.isReady;
+  }
+
   /** How safe the broker can keep what is submitted; known once it has answered anything. */
   get durability(): Durability {
     return this.#durability;

@@ -35,7 +35,10 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
     return this.#task.accepted();
   }
 
-  /** `"QUEUED"`, `"ASSIGNED"`, `"RUNNING"`, `"FINISHED"`, … @throws UnknownTaskError, BrokerUnavailableError */
+  /**
+   * `"QUEUED"`, `"ASSIGNED"`, `"RUNNING"`, `"FINISHED"`, … Once the client that submitted the task was told that it is
+   * `"FINISHED"`, that is what its handle says; of any other end the broker is asked anew, as others may have begun the
+   * task again. @throws UnknownTaskError, BrokerUnavailableError */
   status(): Promise<TaskStatus> {
     return this.#task.status();
   }

@@ -1,8 +1,9 @@
 // A task of this client: the broker tells when it is settled.
-import { errorFromWire, StoreFailedError, type TaskStatus } from "zerotask-core";
+import { errorFromWire, StoreFailedError, TaskStatus } from "zerotask-core";
 import { deferred } from "../deferred.ts";
 import type { Durability, Session } from "../session.ts";
 import {
+  askOutcome,
   askPosition,
   askStatus,
   type Position,
@@ -49,7 +50,7 @@ export class OwnTask implements TrackedTask {
   }
 
   async status(): Promise<TaskStatus> {
-    if (this.#finalStatus !== undefined) return this.#finalStatus;
+    if (this.#finalStatus !== undefined) return this.#statusNow(this.#finalStatus);
     if (this.#failure !== undefined) throw this.#failure;
     return askStatus(this.#session, this.id);
   }
@@ -59,7 +60,11 @@ export class OwnTask implements TrackedTask {
     return askPosition(this.#session, this.id);
   }
 
-  outcome(): Promise<unknown> {
+  async outcome(): Promise<unknown> {
+    const told = this.#finalStatus;
+    if (told !== undefined && (await this.#statusNow(told)) !== told) {
+      return askOutcome(this.#session, this.id);
+    }
     return this.#outcome.promise;
   }
 
@@ -77,5 +82,11 @@ export class OwnTask implements TrackedTask {
     this.#failure ??= error;
     this.#accepted.reject(error);
     this.#outcome.reject(error);
+  }
+
+  /** Others may have begun anew what has no result. A broker that can't tell, or knows nothing of it, changes nothing. */
+  async #statusNow(told: TaskStatus): Promise<TaskStatus> {
+    if (told === TaskStatus.Finished || !this.#session.isConnected) return told;
+    return askStatus(this.#session, this.id).catch(() => told);
   }
 }
