@@ -33,3 +33,24 @@ it("tells of data that JSON can't hold as text", () => {
   expect(told(10n)).toEqual(["10n", "10n"]);
   expect(told(() => 1)).toEqual(["[Function (anonymous)]", "[Function (anonymous)]"]);
 });
+
+it("tells lines within 10 ms, and progress every 100 ms, whichever else waits", async () => {
+  const simulator = new Simulator(1);
+  const sent: unknown[] = [];
+  const reports = new Reports(new SimulatedProcess(simulator, "node"), (_run, _method, params) => {
+    const { lines, data } = params as { lines?: { message: string }[]; data?: { fraction: number } };
+    sent.push([simulator.elapsed, lines?.map(({ message }) => message) ?? data?.fraction]);
+  });
+  const log = (message: string): void => reports.log(run, { at: simulator.elapsed, level: "info", message });
+  reports.progress(run, { fraction: 0.1 });
+  log("a");
+  reports.progress(run, { fraction: 0.2 });
+  log("b");
+  reports.progress(run, { fraction: 0.3 });
+  while (simulator.elapsed < 100) await simulator.step();
+  expect(sent).toEqual([
+    [0, 0.1],
+    [10, ["a", "b"]],
+    [100, 0.3],
+  ]);
+});

@@ -32,7 +32,8 @@ interface Gathered {
   progress: Progress | undefined;
   /** Until then no further progress is sent. */
   quietUntil: number;
-  timer: Timer | undefined;
+  lineTimer: Timer | undefined;
+  progressTimer: Timer | undefined;
 }
 
 /** How long lines are gathered, and how far apart the progress of one task is told. */
@@ -65,8 +66,8 @@ export class Reports {
     const { quietUntil } = gathered;
     const now = this.#runtime.now();
     gathered.progress = progress;
-    if (quietUntil <= now) this.#tell(run);
-    else this.#arm(run, gathered, quietUntil - now);
+    if (quietUntil <= now) this.#tellProgress(run, gathered);
+    else gathered.progressTimer ??= this.#after(quietUntil - now, () => this.#tellProgress(run, gathered));
   }
 
   log(run: Reported, line: LogLine): void {
@@ -75,8 +76,8 @@ export class Reports {
     gathered.lines.push(bounded(line));
     // A handler that keeps its thread busy lets no timer fire.
     const isLate = line.at - (gathered.lines[0]?.at ?? line.at) >= gatherMs;
-    if (isLate || gathered.lines.length >= maxLines) this.#tell(run);
-    else this.#arm(run, gathered, gatherMs);
+    if (isLate || gathered.lines.length >= maxLines) this.#tellLines(run, gathered);
+    else gathered.lineTimer ??= this.#after(gatherMs, () => this.#tellLines(run, gathered));
   }
 
   /** The run ends: what was gathered is told before its answer, and nothing of it is kept. */
@@ -88,29 +89,42 @@ export class Reports {
   #of(run: Reported): Gathered {
     let gathered = this.#gathered.get(run);
     if (gathered === undefined) {
-      gathered = { lines: [], progress: undefined, quietUntil: 0, timer: undefined };
+      gathered = {
+        lines: [],
+        progress: undefined,
+        quietUntil: 0,
+        lineTimer: undefined,
+        progressTimer: undefined,
+      };
       this.#gathered.set(run, gathered);
     }
     return gathered;
   }
 
-  #arm(run: Reported, gathered: Gathered, ms: number): void {
-    gathered.timer ??= this.#runtime.after(Math.ceil(ms), () => {
-      gathered.timer = undefined;
-      this.#tell(run);
-    });
+  #after(ms: number, callback: () => void): Timer {
+    return this.#runtime.after(Math.ceil(ms), callback);
   }
 
   #tell(run: Reported): void {
     const gathered = this.#gathered.get(run);
     if (gathered === undefined) return;
-    gathered.timer?.cancel();
-    gathered.timer = undefined;
-    const { lines, progress } = gathered;
-    if (lines.length > 0) {
-      gathered.lines = [];
-      this.#send(run, BrokerMethod.NodeTaskLog, { task_id: run.id, lines });
-    }
+    this.#tellLines(run, gathered);
+    this.#tellProgress(run, gathered);
+  }
+
+  #tellLines(run: Reported, gathered: Gathered): void {
+    gathered.lineTimer?.cancel();
+    gathered.lineTimer = undefined;
+    const { lines } = gathered;
+    if (lines.length === 0) return;
+    gathered.lines = [];
+    this.#send(run, BrokerMethod.NodeTaskLog, { task_id: run.id, lines });
+  }
+
+  #tellProgress(run: Reported, gathered: Gathered): void {
+    gathered.progressTimer?.cancel();
+    gathered.progressTimer = undefined;
+    const { progress } = gathered;
     if (progress === undefined) return;
     gathered.progress = undefined;
     gathered.quietUntil = this.#runtime.now() + progressMs;
