@@ -395,6 +395,19 @@ it("stops what waits at once, and tells whether what runs has ended", async () =
   await expect(quick.stop({ graceMs: -1 })).rejects.toBeInstanceOf(OptionError);
 });
 
+it("refuses to make anew what was stopped before, and ignores its signal", async () => {
+  const { opened, open } = gate();
+  const client = serve((dispatcher) => dispatcher.add("stubborn", () => opened));
+  const handle: TaskHandle = client.$later.stubborn();
+  await settled();
+  expect(await handle.stop({ graceMs: 0 })).toBe("unstoppable");
+  const reload = handle.reload(undefined, { graceMs: 0 });
+  await expect(reload).rejects.toBeInstanceOf(ConflictError);
+  await expect(reload).rejects.toThrow("Expected a task that is not being stopped");
+  open();
+  await expect(handle.wait()).rejects.toBeInstanceOf(TaskStoppedError);
+});
+
 it("lets a call give up when its time is over, and its handler hear of it", async () => {
   const gates = [gate(), gate()];
   let runs = 0;

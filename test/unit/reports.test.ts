@@ -47,7 +47,8 @@ it("tells lines within 10 ms, and progress every 100 ms, whichever else waits", 
   reports.progress(run, { fraction: 0.2 });
   log("b");
   reports.progress(run, { fraction: 0.3 });
-  while (simulator.elapsed < 100) await simulator.step();
+  simulator.after(200, () => undefined);
+  while (simulator.elapsed < 200) await simulator.step();
   expect(sent).toEqual([
     [0, 0.1],
     [10, ["a", "b"]],

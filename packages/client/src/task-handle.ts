@@ -133,7 +133,8 @@ export class TaskHandle<Result = unknown, Args extends Params = Params> {
   /**
    * Makes the task anew: what runs of it is stopped as by `stop`, and then it begins from the start, with other params if
    * some are given. One that is settled begins again, too. Resolves when it waits for a node.
-   * @throws OptionError, UnknownTaskError; NotAllowedError when its run can't be stopped: it is made anew when that ends
+   * @throws OptionError, UnknownTaskError; NotAllowedError when its run can't be stopped: it is made anew when that ends,
+   * unless somebody stops it
    */
   async reload(params?: Args, options: StopOptions = {}): Promise<void> {
     await this.#task.accepted();

@@ -29,6 +29,7 @@ import type { LocalStream } from "./local-stream.ts";
 import { LocalTask, type LocalTaskHost } from "./local-task.ts";
 import { copied, final, stopped } from "./outcomes.ts";
 import {
+  beingStopped,
   busy,
   busyMs,
   closed,
@@ -147,7 +148,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
 
   /**
    * Stops what runs of a task, and begins it from the start.
-   * @throws NotAllowedError when it can't be stopped: it begins when its run has ended
+   * @throws NotAllowedError when it can't be stopped: it begins when its run has ended; ConflictError where it is STOPPED then
    */
   async reload(task: LocalTask, given: Params | undefined, graceMs: number): Promise<void> {
     const params = given === undefined ? undefined : copyParams(given);
@@ -158,7 +159,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
       return;
     }
     const how = await endRun(run, { type: "reload", params }, graceMs, this.runtime);
-    if (how === "unstoppable") throw unstoppable(task);
+    if (how === "unstoppable") throw run.stopping?.after.type === "stop" ? beingStopped() : unstoppable(task);
     if (task.isOver) throw settledBefore(task);
   }
 

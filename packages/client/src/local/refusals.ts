@@ -49,6 +49,13 @@ export function unstoppable({ id }: LocalTask): NotAllowedError {
   return new NotAllowedError(message, ErrorCode.NotAllowed);
 }
 
+/** Whoever stopped it before is heard: it is STOPPED when its run has ended. */
+export function beingStopped(): ConflictError {
+  const message =
+    "Expected a task that is not being stopped, got one that is STOPPED as soon as its run has ended";
+  return new ConflictError(message, ErrorCode.Conflict);
+}
+
 export function settledBefore({ state }: LocalTask): TaskStoppedError {
   const message = `The task was settled before it was made anew: ${state}`;
   return new TaskStoppedError(message, ErrorCode.TaskStopped);
