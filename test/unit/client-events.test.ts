@@ -4,7 +4,7 @@ import type { ListenerHandlers, Runtime } from "zerotask-core";
 import { announcementPrefix, systemRuntime } from "zerotask-core";
 import { publishEndpoint } from "../../packages/client/src/events/announcements.ts";
 import { fakeBroker, unknownTask } from "../support/fake-broker.ts";
-import { take } from "../support/telling-node.ts";
+import { all, take } from "../support/telling-node.ts";
 import { until } from "../support/wait.ts";
 
 interface Told {
@@ -214,6 +214,12 @@ it("tells of no gap where what is lost was announced while the broker was asked"
   answer({ events: events(12), seq: 12, lost: true });
   expect(names(await loop)).toEqual(["e11", "e12", "e13"]);
   expect(asked()).toEqual([0, 10, 12]);
+});
+
+it("makes up no end of a task that may be of another method", async () => {
+  const { client } = setUp(() => ({ events: [], seq: 40, status: "FINISHED" }));
+  expect(names(await all(client.$events({ task: "t" })))).toEqual(["status"]);
+  expect(await all(client.$events({ task: "t", method: "other" }))).toEqual([]);
 });
 
 it("asks where an announcement knows of none before it", async () => {

@@ -137,7 +137,8 @@ export class Feeds {
       const at = new Date(this.#session.runtime.wall());
       return make({ seq, at, taskId: task ?? "", method: method ?? "", event: name, data });
     };
-    const isStatus = event === undefined || event === EventName.Status;
+    // Whether the task is of the method that is meant, its status does not say.
+    const isEndTold = method === undefined && (event === undefined || event === EventName.Status);
     return {
       topic: topicOf(task, method),
       isFromNow: task === undefined,
@@ -154,7 +155,7 @@ export class Feeds {
       },
       take: (wire) => (isWanted(wire) ? make(eventFromWire(wire)) : undefined),
       isFinal: (wire) => task !== undefined && isFinal(wire as WireEvent),
-      final: (status, seq) => (isStatus ? told(EventName.Status, seq, { status }) : undefined),
+      final: (status, seq) => (isEndTold ? told(EventName.Status, seq, { status }) : undefined),
       gap: (seq) => told(EventName.Gap, seq, undefined),
     };
   }
