@@ -1,7 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
-import { MethodNotFoundError, OptionError, TaskExpiredError, TaskTimeoutError } from "zerotask-client";
+import {
+  ClientClosedError,
+  MethodNotFoundError,
+  OptionError,
+  TaskExpiredError,
+  TaskTimeoutError,
+} from "zerotask-client";
 import { Dispatcher, RetryError, task } from "zerotask-core";
 import { current, type NodeSetup } from "zerotask-node";
 import { type TestClusterOptions, testCluster, type VirtualTestCluster } from "zerotask-testing";
@@ -204,6 +210,29 @@ it("closes what still runs, whatever it waits for", async () => {
   await close();
 });
 
+it("refuses at once what comes after it was closed", async () => {
+  const cluster = await virtual((dispatcher) => dispatcher.add("one", () => 1));
+  await cluster.close();
+  await expect(cluster.addNode()).rejects.toThrow("Expected a cluster that is open");
+  await expect(cluster.client().one()).rejects.toBeInstanceOf(ClientClosedError);
+  await expect(cluster.later().one().accepted).rejects.toBeInstanceOf(ClientClosedError);
+});
+
+it("refuses to let time pass for a handler while a test does, which is to sleep", async () => {
+  const { later, clock } = await virtual((dispatcher) => {
+    const waits = { advance: () => clock.advance(10), until: () => clock.until(Promise.resolve()) };
+    for (const [name, wait] of Object.entries(waits)) {
+      dispatcher.add(name, async () => {
+        await clock.sleep(10);
+        await wait();
+      });
+    }
+  });
+  const refused = "Expected a handler to wait by `clock.sleep`";
+  await expect(clock.until(later().advance().wait())).rejects.toThrow(refused);
+  await expect(clock.until(later().until().wait())).rejects.toThrow(refused);
+});
+
 it("runs isolated methods inline, unless it is told of modules or workers", async () => {
   const dispatcher = new Dispatcher();
   const { threadId } = await import("node:worker_threads");
@@ -223,8 +252,13 @@ it("runs isolated methods inline, unless it is told of modules or workers", asyn
 });
 
 it("refuses options that can't be right, and leaves nothing behind when it can't start", async () => {
-  for (const options of [{ seed: 0.5 }, { nodes: -1 }, { nonsense: 1 }, { modules: {} }, { modules: [5] }]) {
-    await expect(testCluster(options as object)).rejects.toBeInstanceOf(OptionError);
+  for (const options of [
+    ...[{ seed: 0.5 }, { nodes: -1 }, { nonsense: 1 }, { modules: {} }, { modules: [5] }],
+    ...[{ dispatcher: {} }, { configure: 5 }, { broker: 5 }, { node: "one" }],
+  ]) {
+    const [name] = Object.keys(options);
+    const refused = expect(testCluster(options as object)).rejects;
+    await refused.toMatchObject({ name: "OptionError", message: expect.stringContaining(`${name}`) });
   }
   const provide = (node: NodeSetup): void =>
     node.provide("db", () => {

@@ -3,6 +3,7 @@ import {
   addModule,
   Dispatcher,
   encodeResponse,
+  lifecycle,
   type Params,
   type RequestId,
   type Response,
@@ -124,6 +125,11 @@ it("refuses classes of which it can't make a handler, when they are registered",
       "(a property `start = () => …` is none), got [class Arrow]",
   );
   expect(() => dispatcher.add("work", Work as never)).toThrow("lifecycle(Class)");
+  for (const wrong of [5, class {}, Arrow, () => 1]) {
+    expect(() => lifecycle(wrong as never)).toThrow(
+      "Expected `Class` to be a class with a method `start() {…}`",
+    );
+  }
   expect(dispatcher.methods()).toEqual([]);
   task({ name: "work", dispatcher }, class extends Work {});
   dispatcher.add("text", String);

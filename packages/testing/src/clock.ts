@@ -1,5 +1,5 @@
 // The clock that a test sets forward: what is due at once happens by itself, and nothing else until it is told to.
-import { OptionError, type Span, spanOption } from "zerotask-core";
+import { currentScope, OptionError, type Span, spanOption } from "zerotask-core";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** Virtual time. It stands still until `advance` or `until` lets it pass. */
@@ -10,7 +10,7 @@ export interface Clock {
    * Lets time pass, and everything happen that is due in it, in order. Before time goes on, all that follows from promises
    * has happened; what waits for the real world (a file, a real timer) is not waited for.
    * @param span milliseconds, or words such as `"2 hours 30 minutes"`
-   * @throws OptionError for what is no span
+   * @throws OptionError for what is no span; Error where a handler calls it while somebody lets time pass: it is to `sleep`
    */
   advance(span: Span): Promise<void>;
   /** For handlers: resolves when as much time has passed. @throws OptionError for what is no span */
@@ -18,6 +18,7 @@ export interface Clock {
   /**
    * Lets time pass until a promise is settled, and resolves or rejects with it.
    * @param most how much time may pass; rejects with an Error when that is over. @default "1 day"
+   * @throws Error as `advance` does
    */
   until<T>(promise: PromiseLike<T>, most?: Span): Promise<T>;
 }
@@ -30,6 +31,8 @@ export class VirtualClock implements Clock {
   /** One at a time lets things happen. */
   #busy: Promise<void> = Promise.resolve();
   #isPumping = false;
+  /** Somebody lets time pass. */
+  #isPassing = false;
   #isEnded = false;
 
   constructor(time: VirtualTime) {
@@ -43,7 +46,7 @@ export class VirtualClock implements Clock {
 
   async advance(span: Span): Promise<void> {
     const ms = spanOption("span", span);
-    await this.#alone(async () => {
+    await this.#passing(async () => {
       const until = this.#time.elapsed + ms;
       await quiet();
       while (this.#isDue(until)) await this.#step();
@@ -68,7 +71,7 @@ export class VirtualClock implements Clock {
       isSettled = true;
     };
     promise.then(settled, settled);
-    await this.#alone(async () => {
+    await this.#passing(async () => {
       const until = this.#time.elapsed + ms;
       await quiet();
       while (!isSettled && this.#isDue(until)) await this.#step();
@@ -105,6 +108,19 @@ export class VirtualClock implements Clock {
       await quiet();
       this.#isPumping = false;
       while (this.#isDue(this.#time.elapsed)) await this.#step();
+    });
+  }
+
+  /** A handler that waits for time to pass, which waits for the handler, would wait for ever. */
+  async #passing(run: () => Promise<void>): Promise<void> {
+    if (this.#isPassing && currentScope() !== undefined) {
+      throw new Error("Expected a handler to wait by `clock.sleep`: somebody lets time pass already");
+    }
+    await this.#alone(async () => {
+      this.#isPassing = true;
+      await run().finally(() => {
+        this.#isPassing = false;
+      });
     });
   }
 

@@ -42,14 +42,17 @@ export interface TestClusterOptions {
 }
 
 export interface TestCluster {
-  /** A new client, which is closed with the cluster. */
+  /** A new client, which is closed with the cluster: its calls reject with ClientClosedError then. */
   client<Methods = unknown>(options?: ClientOptions): Client<Methods>;
   /** A new client whose calls return handles; it is closed with the cluster. */
   later<Methods = unknown>(options?: ClientOptions): AsyncClient<Methods>;
   readonly broker: Broker;
   /** Those that live, in the order in which they were added. */
   readonly nodes: readonly Node[];
-  /** Starts one more node, with these options before those of `node`, and resolves when the broker knows it. */
+  /**
+   * Starts one more node, with these options before those of `node`, and resolves when the broker knows it. Rejects once the
+   * cluster is closed.
+   */
   addNode(options?: NodeOptions): Promise<Node>;
   /**
    * A node is gone at once, as by a crash of its process: nobody hears from it any more, and its tasks go to others. What its
@@ -85,6 +88,7 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
   const { seed, nodes = 1, modules = [], dispatcher = Dispatcher.instance() } = options;
   if (seed !== undefined && !Number.isSafeInteger(seed)) throw new OptionError("seed", "an integer", seed);
   if (!Array.isArray(modules)) throw new OptionError("modules", "an array of modules", modules);
+  checkParts(options, dispatcher);
   const count = nonNegativeInteger("nodes", nodes);
   for (const module of modules) addOnce(module, dispatcher);
   const cluster =
@@ -97,6 +101,20 @@ export async function testCluster(options: TestClusterOptions = {}): Promise<Tes
     throw error;
   }
   return faceOf(cluster);
+}
+
+function checkParts({ configure, broker, node }: TestClusterOptions, dispatcher: unknown): void {
+  if (!(dispatcher instanceof Dispatcher)) throw new OptionError("dispatcher", "a Dispatcher", dispatcher);
+  if (configure !== undefined && typeof configure !== "function") {
+    throw new OptionError("configure", "a function", configure);
+  }
+  for (const [name, options] of [
+    ["broker", broker],
+    ["node", node],
+  ] as const) {
+    const isObject = typeof options === "object" && options !== null;
+    if (options !== undefined && !isObject) throw new OptionError(name, `an object of options`, options);
+  }
 }
 
 /** What users hold: its functions can be taken out of it. */
@@ -190,17 +208,17 @@ class Cluster {
 
   client<Methods>(options: ClientOptions = {}): Client<Methods> {
     const client = new Client<Methods>(endpoint, this.#clientOptions(options));
-    this.#clients.push(client);
-    return client;
+    return this.#kept(client);
   }
 
   later<Methods>(options: ClientOptions = {}): AsyncClient<Methods> {
     const client = new AsyncClient<Methods>(endpoint, { closeTimeoutMs: 0, ...this.#clientOptions(options) });
-    this.#clients.push(client);
-    return client;
+    return this.#kept(client);
   }
 
   async addNode(options: NodeOptions = {}): Promise<Node> {
+    if (this.#closing !== undefined)
+      throw new Error("Expected a cluster that is open, got one that was closed");
     const process = this.#process("node");
     const asked = { ...this.#options.node, ...options };
     const node = new Node({
@@ -249,6 +267,13 @@ class Cluster {
     await Promise.all(this.#clients.map((client) => client.$close()));
     await Promise.all(this.nodes.map((node) => node.stop()));
     await this.broker.stop();
+  }
+
+  /** What a client is asked that came too late is refused at once. */
+  #kept<C extends Closable>(client: C): C {
+    if (this.#closing === undefined) this.#clients.push(client);
+    else void client.$close();
+    return client;
   }
 
   #clientOptions(options: ClientOptions): ClientOptions {

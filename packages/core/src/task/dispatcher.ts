@@ -11,7 +11,7 @@ import { type Callback, fail, positions, run } from "./calling.ts";
 import { Collector } from "./collector.ts";
 import type { Handler } from "./handler.ts";
 import { checkIsolation, type IsolationOptions, isolationNames } from "./isolation.ts";
-import { isClass, isLifecycleClass } from "./lifecycle.ts";
+import { expectedLifecycle, isClass, isLifecycleClass } from "./lifecycle.ts";
 import { taskMethods } from "./mark.ts";
 import { currentScope, inScope, type Scope } from "./scope.ts";
 import { type AnyTraitOptions, instanceName, readTraits } from "./traits.ts";
@@ -190,7 +190,7 @@ function collecting(collector: Collector, names: readonly string[] | undefined):
 /** What a handler has to be, told to who gave a class. */
 function expectedOf(Class: Handler): string {
   if (isLifecycleClass(Class)) return "a function, such as lifecycle(Class) makes of a class";
-  return "a function, or a class with a method `start() {…}` (a property `start = () => …` is none)";
+  return `a function, or ${expectedLifecycle}`;
 }
 
 function checkParamNames(names: unknown): void {

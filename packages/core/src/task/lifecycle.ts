@@ -1,4 +1,5 @@
 // Long-running work as a class: made with the task's params, started, and stopped when the task is.
+import { OptionError } from "../options.ts";
 import { current } from "./current.ts";
 import type { Handler } from "./handler.ts";
 
@@ -25,8 +26,13 @@ export type LifecycleHandler<Class extends LifecycleClass> = (
   ...args: ConstructorParameters<Class>
 ) => ReturnType<InstanceType<Class>["start"]>;
 
-/** Makes a handler of a class: each run makes an instance of its own. */
+/** What a class of such work has to have, where one is given that has not. */
+export const expectedLifecycle: string =
+  "a class with a method `start() {…}` (a property `start = () => …` is none)";
+
+/** Makes a handler of a class: each run makes an instance of its own. @throws OptionError for what is no such class */
 export function lifecycle<Class extends LifecycleClass>(Class: Class): LifecycleHandler<Class> {
+  if (!isLifecycleClass(Class)) throw new OptionError("Class", expectedLifecycle, Class);
   return (async (...params: ConstructorParameters<Class>) => {
     const { signal } = current();
     const work = new Class(...params);
