@@ -65,14 +65,30 @@ async function runModule(folder: string, code: string, port: string): Promise<vo
   expect(exitCode, code).toBe(0);
 }
 
-const helps = new Map<string, Promise<readonly string[]>>();
+type Program = "broker" | "node" | "client";
 
-/** The names of all options of a command line. */
-function helpOf(name: "broker" | "node"): Promise<readonly string[]> {
-  const help =
-    helps.get(name) ?? runToEnd(name, "--help").then(({ out }) => out.match(/(?<=\s)--?[\w-]+/g) ?? []);
-  helps.set(name, help);
+const helps = new Map<string, Promise<string>>();
+
+/** What a command line, or one of its commands, says of itself. */
+function helpOf(name: Program, ...command: string[]): Promise<string> {
+  const key = [name, ...command].join(" ");
+  const help = helps.get(key) ?? runToEnd(name, ...command, "--help").then(({ out }) => out);
+  helps.set(key, help);
   return help;
+}
+
+/** The names of all options that a command line takes with these words. */
+async function optionsOf(name: Program, words: readonly string[]): Promise<readonly string[]> {
+  const help = await helpOf(name);
+  const [list = ""] = help.split("\nCommands:\n")[1]?.split("\n\n") ?? [];
+  const commands = [...list.matchAll(/^ {2}([\w-]+)/gm)].map(([, command]) => command);
+  const at = words.findIndex((word) => commands.includes(word));
+  // Some commands have commands of their own; a method's name alone is to call it.
+  const texts = [help];
+  if (commands.includes("call")) texts.push(await helpOf(name, at < 0 ? "call" : (words[at] as string)));
+  const next = at < 0 ? undefined : words[at + 1];
+  if (next !== undefined && /^[a-z]+$/.test(next)) texts.push(await helpOf(name, words[at] as string, next));
+  return texts.join("\n").match(/(?<=\s)--?[a-z][\w-]*/g) ?? [];
 }
 
 const documents = [
@@ -109,15 +125,18 @@ describe.each(documents)("%s", (path) => {
     }
   }, 60_000);
 
-  it("starts brokers and nodes with options that there are", async () => {
+  it("has command lines with options that there are", async () => {
     const shell = (await blocksOf(path)).filter(({ language }) => language === "sh");
-    const lines = shell.flatMap(({ code }) => [...code.matchAll(/^npx zerotask-(broker|node) ([^#\n]*)/gm)]);
+    const lines = shell.flatMap(({ code }) => [
+      ...code.matchAll(/^npx zerotask-(broker|node|client) ([^#\n]*)/gm),
+    ]);
     for (const [line, name, args = ""] of lines) {
-      const help = await helpOf(name as "broker" | "node");
-      const options = args.split(" ").filter((word) => word.startsWith("-"));
-      for (const option of options) expect(help, line).toContain(option);
+      const words = args.split(" ");
+      const known = await optionsOf(name as Program, words);
+      for (const option of words.filter((word) => /^--?[a-z]/.test(word)))
+        expect(known, line).toContain(option);
     }
-  });
+  }, 60_000);
 
   it("links only to files that are there", async () => {
     const text = await readFile(join(root, path), "utf8");
