@@ -1,11 +1,8 @@
 // What every kind of client does the same, whatever is behind it: a broker over sockets, one in memory, or none at all.
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
-  type AsyncClient,
-  type Client,
   ClientClosedError,
   ConflictError,
-  LocalClient,
   MethodNotFoundError,
   type TaskEvent,
   TaskExpiredError,
@@ -16,37 +13,11 @@ import {
   TooLargeError,
   UnknownTaskError,
 } from "zerotask-client";
-import { Dispatcher, TaskError } from "zerotask-core";
+import { TaskError } from "zerotask-core";
 import { current } from "zerotask-node";
-import { testCluster } from "zerotask-testing";
-import { connect, connectAsync, gate, startBroker, startNode } from "../support/cluster.ts";
+import { collect, kindsOfClients } from "../support/client-kinds.ts";
+import { gate } from "../support/cluster.ts";
 import { until } from "../support/wait.ts";
-
-type SetUp = (dispatcher: Dispatcher) => void;
-type Connected = { readonly client: Client; readonly later: AsyncClient };
-
-/** Each serves methods in one slot unless told otherwise, and hands out both clients. */
-const kinds: { readonly [kind: string]: (setUp: SetUp, slots: number) => Promise<Connected> } = {
-  "a broker over sockets": async (setUp, slots) => {
-    const { requestEndpoint } = await startBroker({ graceMs: 200 });
-    await startNode(requestEndpoint, setUp, { slots });
-    return { client: connect(requestEndpoint), later: connectAsync(requestEndpoint) };
-  },
-  "a test cluster": async (setUp, slots) => {
-    const dispatcher = new Dispatcher();
-    setUp(dispatcher);
-    const cluster = await testCluster({ dispatcher, node: { slots }, broker: { graceMs: 200 } });
-    onTestFinished(() => cluster.close());
-    return { client: cluster.client(), later: cluster.later() };
-  },
-  "a local client": async (setUp, slots) => {
-    const dispatcher = new Dispatcher();
-    setUp(dispatcher);
-    const client = new LocalClient(dispatcher, { slots });
-    onTestFinished(() => client.$close());
-    return { client, later: client.$later };
-  },
-};
 
 /** A handler that runs until its signal fires, and counts its runs. */
 function polite(began: unknown[]): (what?: unknown) => Promise<never> {
@@ -59,12 +30,6 @@ function polite(began: unknown[]): (what?: unknown) => Promise<never> {
   };
 }
 
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
-}
-
 /** Brokers tell RUNNING only of what still runs after 10 ms. */
 function names(events: readonly TaskEvent[]): string[] {
   return events
@@ -72,10 +37,7 @@ function names(events: readonly TaskEvent[]): string[] {
     .filter((name) => name !== "RUNNING");
 }
 
-describe.each(Object.keys(kinds))("a client of %s", (kind) => {
-  const open = (setUp: SetUp, slots = 10): Promise<Connected> =>
-    (kinds[kind] as (setUp: SetUp, slots: number) => Promise<Connected>)(setUp, slots);
-
+describe.each(kindsOfClients)("a client of %s", (_, open) => {
   it("calls, retries, and tells failures apart", async () => {
     let runs = 0;
     const { client, later } = await open((dispatcher) => {
@@ -287,50 +249,6 @@ describe.each(Object.keys(kinds))("a client of %s", (kind) => {
     await expect(collect(later.$events())).rejects.toBeInstanceOf(ClientClosedError);
   });
 
-  it("streams items, and ends the handler whose loop is left", async () => {
-    const ended: boolean[] = [];
-    const { client } = await open((dispatcher) => {
-      dispatcher.add("count", async function* (to: number) {
-        const { signal } = current();
-        try {
-          for (let n = 1; n <= to; n++) yield { n };
-        } finally {
-          ended.push(signal.aborted);
-        }
-      });
-      dispatcher.add("sum", async (items: AsyncIterable<number>) => {
-        let sum = 0;
-        for await (const item of items) sum += item;
-        return sum;
-      });
-    });
-    expect(await collect(client.$stream.count(3))).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
-    expect(await client.count(2)).toEqual([{ n: 1 }, { n: 2 }]);
-    for await (const { n } of client.$stream.count(1_000_000)) if (n === 2) break;
-    await until("it has ended", () => ended.length === 3);
-    expect(ended).toEqual([false, false, true]);
-    async function* numbers(): AsyncGenerator<number> {
-      yield* [1, 2, 3];
-    }
-    expect(await client.sum(numbers())).toBe(6);
-  });
-
-  it("collects no more of what a handler yields than one result may be", async () => {
-    const ended: number[] = [];
-    const { client } = await open((dispatcher) =>
-      dispatcher.add("endless", async function* () {
-        let count = 0;
-        try {
-          for (; ; count++) yield "x".repeat(1_000_000);
-        } finally {
-          ended.push(count);
-        }
-      }),
-    );
-    await expect(client.endless()).rejects.toBeInstanceOf(TooLargeError);
-    expect(ended).toEqual([16]);
-  });
-
   it("refuses params that are none, or can't be stored, where the outcome is told", async () => {
     const { client, later } = await open((dispatcher) => dispatcher.add("work", () => 1));
     async function* numbers(): AsyncGenerator<number> {
@@ -350,85 +268,6 @@ describe.each(Object.keys(kinds))("a client of %s", (kind) => {
       "Expected params that can be stored, got an async iterable",
     );
     expect(later.$ignore.work(numbers())).toBeUndefined();
-  });
-
-  it("makes each loop over a stream a call of its own, which is left at once", async () => {
-    const { opened, open: finish } = gate();
-    const ended: string[] = [];
-    const { client } = await open((dispatcher) => {
-      dispatcher.add("rows", async function* (count: number) {
-        for (let row = 0; row < count; row++) yield row;
-      });
-      dispatcher.add("slow", async function* () {
-        try {
-          for (let row = 0; ; row++) yield row;
-        } finally {
-          await opened;
-          ended.push("slow");
-        }
-      });
-    });
-    const rows = client.$stream.rows(2);
-    expect([await collect(rows), await collect(rows)]).toEqual([
-      [0, 1],
-      [0, 1],
-    ]);
-    for await (const row of client.$stream.slow()) if (row === 1) break;
-    expect(ended).toEqual([]);
-    finish();
-    await until("its finally block has run", () => ended.length === 1);
-  });
-
-  it("refuses options by which a call with streams would run again, later, or from a disk", async () => {
-    const { client } = await open((dispatcher) => dispatcher.add("sum", () => 1));
-    async function* numbers(): AsyncGenerator<number> {
-      yield 1;
-    }
-    for (const options of [{ retries: 1 }, { maxRetries: 1 }, { at: 200 }, { idempotencyKey: "a" }]) {
-      const [name] = Object.keys(options);
-      const refused = `Expected \`${name}\` to be left out of calls with streams`;
-      expect(() => client.$with(options).$stream.sum()).toThrow(refused);
-      await expect(client.$with(options).sum(numbers())).rejects.toThrow(refused);
-    }
-  });
-
-  it("hands inputs over as they arrive from elsewhere, and closes those that nobody reads", async () => {
-    const { client } = await open((dispatcher) => {
-      dispatcher.add("items", collect);
-      dispatcher.add("caught", (items: AsyncIterable<unknown>) =>
-        collect(items).catch(({ name, remoteName }) => [name, remoteName]),
-      );
-      dispatcher.add("unread", () => "nothing read");
-    });
-    const seen: string[] = [];
-    async function* items(...given: unknown[]): AsyncGenerator<unknown> {
-      try {
-        for (const item of given) {
-          if (item instanceof Error) throw item;
-          yield item;
-        }
-      } finally {
-        seen.push("closed");
-      }
-    }
-    expect(await client.items(items(1, undefined, Number.NaN, { a: undefined }))).toEqual([
-      1,
-      null,
-      null,
-      {},
-    ]);
-    expect(await client.caught(items(1, new RangeError("no more")))).toEqual([
-      "TaskFailedError",
-      "RangeError",
-    ]);
-    await expect(client.items(items(new TaskError("no more")))).rejects.toMatchObject({
-      remoteName: "TaskError",
-      expected: false,
-    });
-    const [unread, before] = [items(1), seen.length];
-    expect(await client.unread(unread)).toBe("nothing read");
-    await until("it is closed", async () => (await unread.next()).done === true);
-    expect(seen.length).toBe(before);
   });
 
   it("tells what handlers tell within bounds, and never fails them for it", async () => {

@@ -1,0 +1,133 @@
+// What every kind of client does the same with streams and inputs.
+import { describe, expect, it } from "vitest";
+import { TooLargeError } from "zerotask-client";
+import { TaskError } from "zerotask-core";
+import { current } from "zerotask-node";
+import { collect, kindsOfClients } from "../support/client-kinds.ts";
+import { gate } from "../support/cluster.ts";
+import { until } from "../support/wait.ts";
+
+describe.each(kindsOfClients)("a client of %s", (_, open) => {
+  it("streams items, and ends the handler whose loop is left", async () => {
+    const ended: boolean[] = [];
+    const { client } = await open((dispatcher) => {
+      dispatcher.add("count", async function* (to: number) {
+        const { signal } = current();
+        try {
+          for (let n = 1; n <= to; n++) yield { n };
+        } finally {
+          ended.push(signal.aborted);
+        }
+      });
+      dispatcher.add("sum", async (items: AsyncIterable<number>) => {
+        let sum = 0;
+        for await (const item of items) sum += item;
+        return sum;
+      });
+    });
+    expect(await collect(client.$stream.count(3))).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
+    expect(await client.count(2)).toEqual([{ n: 1 }, { n: 2 }]);
+    for await (const { n } of client.$stream.count(1_000_000)) if (n === 2) break;
+    await until("it has ended", () => ended.length === 3);
+    expect(ended).toEqual([false, false, true]);
+    async function* numbers(): AsyncGenerator<number> {
+      yield* [1, 2, 3];
+    }
+    expect(await client.sum(numbers())).toBe(6);
+  });
+
+  it("collects no more of what a handler yields than one result may be", async () => {
+    const ended: number[] = [];
+    const { client } = await open((dispatcher) =>
+      dispatcher.add("endless", async function* () {
+        let count = 0;
+        try {
+          for (; ; count++) yield "x".repeat(1_000_000);
+        } finally {
+          ended.push(count);
+        }
+      }),
+    );
+    await expect(client.endless()).rejects.toBeInstanceOf(TooLargeError);
+    expect(ended).toEqual([16]);
+  });
+
+  it("makes each loop over a stream a call of its own, which is left at once", async () => {
+    const { opened, open: finish } = gate();
+    const ended: string[] = [];
+    const { client } = await open((dispatcher) => {
+      dispatcher.add("rows", async function* (count: number) {
+        for (let row = 0; row < count; row++) yield row;
+      });
+      dispatcher.add("slow", async function* () {
+        try {
+          for (let row = 0; ; row++) yield row;
+        } finally {
+          await opened;
+          ended.push("slow");
+        }
+      });
+    });
+    const rows = client.$stream.rows(2);
+    expect([await collect(rows), await collect(rows)]).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+    for await (const row of client.$stream.slow()) if (row === 1) break;
+    expect(ended).toEqual([]);
+    finish();
+    await until("its finally block has run", () => ended.length === 1);
+  });
+
+  it("refuses options by which a call with streams would run again, later, or from a disk", async () => {
+    const { client } = await open((dispatcher) => dispatcher.add("sum", () => 1));
+    async function* numbers(): AsyncGenerator<number> {
+      yield 1;
+    }
+    for (const options of [{ retries: 1 }, { maxRetries: 1 }, { at: 200 }, { idempotencyKey: "a" }]) {
+      const [name] = Object.keys(options);
+      const refused = `Expected \`${name}\` to be left out of calls with streams`;
+      expect(() => client.$with(options).$stream.sum()).toThrow(refused);
+      await expect(client.$with(options).sum(numbers())).rejects.toThrow(refused);
+    }
+  });
+
+  it("hands inputs over as they arrive from elsewhere, and closes those that nobody reads", async () => {
+    const { client } = await open((dispatcher) => {
+      dispatcher.add("items", collect);
+      dispatcher.add("caught", (items: AsyncIterable<unknown>) =>
+        collect(items).catch(({ name, remoteName }) => [name, remoteName]),
+      );
+      dispatcher.add("unread", () => "nothing read");
+    });
+    const seen: string[] = [];
+    async function* items(...given: unknown[]): AsyncGenerator<unknown> {
+      try {
+        for (const item of given) {
+          if (item instanceof Error) throw item;
+          yield item;
+        }
+      } finally {
+        seen.push("closed");
+      }
+    }
+    expect(await client.items(items(1, undefined, Number.NaN, { a: undefined }))).toEqual([
+      1,
+      null,
+      null,
+      {},
+    ]);
+    expect(await client.caught(items(1, new RangeError("no more")))).toEqual([
+      "TaskFailedError",
+      "RangeError",
+    ]);
+    await expect(client.items(items(new TaskError("no more")))).rejects.toMatchObject({
+      remoteName: "TaskError",
+      expected: false,
+    });
+    const [unread, before] = [items(1), seen.length];
+    expect(await client.unread(unread)).toBe("nothing read");
+    await until("it is closed", async () => (await unread.next()).done === true);
+    expect(seen.length).toBe(before);
+  });
+});
