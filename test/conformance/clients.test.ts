@@ -99,13 +99,18 @@ describe.each(kindsOfClients)("a client of %s", (_, open) => {
     });
     const waiting: TaskHandle = later.$with({ at: "1 day" }).quick();
     expect(await waiting.stop()).toBe("never-started");
-    await expect(waiting.wait()).rejects.toBeInstanceOf(TaskStoppedError);
+    expect(await waiting.stop()).toBe("never-started");
+    await expect(waiting.wait()).rejects.toMatchObject({
+      name: "TaskStoppedError",
+      data: { how: "never-started" },
+    });
     const quick: TaskHandle = later.quick();
     await quick.wait();
     expect(await quick.stop()).toBe("finished-first");
     await expect(quick.start()).rejects.toBeInstanceOf(ConflictError);
     const handle: TaskHandle = later.polite("a");
     await until("it runs", () => began.length === 1);
+    expect(await handle.stop()).toBe("cooperative");
     expect(await handle.stop()).toBe("cooperative");
     expect(await handle.status()).toBe("STOPPED");
     await expect(handle.wait()).rejects.toMatchObject({ data: { how: "cooperative" } });

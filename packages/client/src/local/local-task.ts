@@ -12,12 +12,14 @@ import { type Deferred, deferred } from "../deferred.ts";
 import type { TaskEvent, TaskLogLine } from "../events/task-event.ts";
 import type { CallOptions } from "../options.ts";
 import type { Durability } from "../session.ts";
+import type { StopOutcome } from "../tasks/run-control.ts";
 import type { Position, TrackedTask } from "../tasks/tracked-task.ts";
 import { Journal } from "./journal.ts";
 import { gapAfter, type LocalEvents } from "./local-events.ts";
 import { inputsOf } from "./local-input.ts";
 import type { LocalRun } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
+import { howOf } from "./outcomes.ts";
 
 export interface Asked {
   readonly id: string;
@@ -57,6 +59,8 @@ export class LocalTask implements TrackedTask {
   #outcome: Deferred<unknown> = deferred<unknown>();
   #state: TaskStatus = TaskStatus.Scheduled;
   #told: TaskStatus | undefined;
+  /** How it was stopped, if it was. */
+  #how: StopOutcome = "never-started";
   #refusal: Error | undefined;
   #abandoned: Error | undefined;
 
@@ -72,6 +76,12 @@ export class LocalTask implements TrackedTask {
 
   get state(): TaskStatus {
     return this.#state;
+  }
+
+  /** How it came to its end, for who wants it to be stopped; `undefined` while it has not. */
+  get ending(): StopOutcome | undefined {
+    if (!this.isOver) return undefined;
+    return this.#state === TaskStatus.Stopped ? this.#how : "finished-first";
   }
 
   get isOver(): boolean {
@@ -102,6 +112,7 @@ export class LocalTask implements TrackedTask {
 
   settle(state: TaskStatus, outcome: Outcome): void {
     const error = "error" in outcome ? errorFromWire(outcome.error) : undefined;
+    if ("error" in outcome) this.#how = howOf(outcome.error);
     this.#tellStatus(state, error?.message);
     if ("result" in outcome) this.#outcome.resolve(outcome.result);
     else this.#outcome.reject(error as Error);

@@ -130,10 +130,10 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   /** Fires the signal of its handler, and waits until that has ended, up to `graceMs`. */
   async stop(task: LocalTask, graceMs: number): Promise<StopOutcome> {
     await this.#see(task);
-    if (task.isOver) return "finished-first";
+    if (task.ending !== undefined) return task.ending;
     const { run } = task;
     if (run === undefined) {
-      this.#settle(task, TaskStatus.Stopped, { error: stopped() });
+      this.#settle(task, TaskStatus.Stopped, { error: stopped("never-started") });
       return "never-started";
     }
     return endRun(run, { type: "stop" }, graceMs, this.runtime);

@@ -28,7 +28,12 @@ export function final(outcome: Outcome): Outcome {
   return { error: errorObject(ErrorCode.TaskFailed, message, { name: "RetryError", message }) };
 }
 
-/** @param how it ended, of what ran */
+/** @param how it ended */
 export function stopped(how?: StopOutcome): ErrorObject {
   return errorObject(ErrorCode.TaskStopped, "The task was stopped", how && { how });
+}
+
+/** How that was stopped whose error this is. */
+export function howOf({ data }: ErrorObject): StopOutcome {
+  return (data as { readonly how?: StopOutcome } | undefined)?.how ?? "never-started";
 }

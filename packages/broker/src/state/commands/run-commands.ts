@@ -355,7 +355,8 @@ function toldStop({ status }: Task, how: StopOutcome): Outcome {
 
 function toldReload(task: Task, how: StopOutcome): Outcome {
   if (task.stopping?.reason.type === "stop") {
-    const message = `Expected a task that is not to be stopped: ${task.id} is STOPPED as soon as its run has ended`;
+    const message =
+      "Expected a task that is not being stopped, got one that is STOPPED as soon as its run has ended";
     return { error: errorObject(ErrorCode.Conflict, message) };
   }
   if (how === "unstoppable" && task.settled === undefined) {
