@@ -1,5 +1,5 @@
 // A pool of workers as a pure state machine: who runs what, and what becomes of it when a worker dies.
-import { Deque } from "zerotask-core";
+import { Backlog } from "./backlog.ts";
 import type { PoolEffect, PoolEvent, PoolEventOf } from "./pool-events.ts";
 import { RunTimes } from "./run-times.ts";
 import { isShortOfWorkers, mayGrow, type PoolStateOptions, startMs, workerFor } from "./worker-choice.ts";
@@ -19,9 +19,7 @@ export class PoolState<U extends Unit> {
   readonly #options: PoolStateOptions;
   readonly #workers = new Map<number, WorkerSlot<U>>();
   readonly #times = new RunTimes();
-  /** In order; those that were dropped are passed over. */
-  #queue = new Deque<U>();
-  readonly #queued = new Set<U>();
+  readonly #backlog = new Backlog<U>();
   #effects: PoolEffect<U>[] = [];
   #lastWorker = 0;
   #life: "new" | "opening" | "open" | "closed" = "new";
@@ -53,7 +51,7 @@ export class PoolState<U extends Unit> {
         while (this.#workers.size < this.#options.size) this.#spawn(now);
         break;
       case "submit":
-        this.#enqueue(event.unit);
+        this.#backlog.push(event.unit);
         break;
       case "recall":
         this.#onRecalled(event.unit);
@@ -110,11 +108,6 @@ export class PoolState<U extends Unit> {
     }
   }
 
-  #enqueue(unit: U): void {
-    this.#queued.add(unit);
-    this.#queue.push(unit);
-  }
-
   #onReady(worker: WorkerSlot<U>, now: number): void {
     if (worker.phase !== "starting") return;
     worker.phase = "ready";
@@ -169,7 +162,7 @@ export class PoolState<U extends Unit> {
   }
 
   #onUnwanted(unit: U, isKilled: boolean): void {
-    if (this.#queued.delete(unit)) {
+    if (this.#backlog.takeOut(unit)) {
       this.#drop(unit, false);
       return;
     }
@@ -187,7 +180,7 @@ export class PoolState<U extends Unit> {
   }
 
   #onRecalled(unit: U): void {
-    if (this.#queued.delete(unit)) {
+    if (this.#backlog.takeOut(unit)) {
       this.#drop(unit, true);
       return;
     }
@@ -224,34 +217,22 @@ export class PoolState<U extends Unit> {
     this.#wake(this.#respawnAt);
   }
 
-  /** They go on before all others. */
+  /** They go on before all others, if somebody wants them here. */
   #again(units: readonly Given<U>[]): void {
-    const queue = new Deque<U>();
-    let count = 0;
+    const wanted: U[] = [];
     for (const { unit, isAborted, isRecalled } of units) {
       if (isAborted || isRecalled) this.#drop(unit, !isAborted);
-      else {
-        this.#queued.add(unit);
-        queue.push(unit);
-        count++;
-      }
+      else wanted.push(unit);
     }
-    if (count === 0) return;
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) queue.push(next);
-    this.#queue = queue;
+    this.#backlog.putFirst(wanted);
   }
 
   #handOut(now: number): void {
-    for (let unit = this.#queue.peek(); unit !== undefined; unit = this.#queue.peek()) {
-      if (!this.#queued.has(unit)) {
-        this.#queue.shift();
-        continue;
-      }
+    for (let unit = this.#backlog.peek(); unit !== undefined; unit = this.#backlog.peek()) {
       const expectedMs = this.#times.expect(unit.method);
       const worker = workerFor(this.#workers, this.#options, expectedMs, now);
       if (worker === undefined) break;
-      this.#queue.shift();
-      this.#queued.delete(unit);
+      this.#backlog.shift();
       this.#effects.push({ type: "give", worker: worker.id, unit, beside: worker.waiting > 0 });
       worker.give(givenOf(unit, expectedMs));
     }
@@ -265,7 +246,7 @@ export class PoolState<U extends Unit> {
   #grow(now: number): void {
     if (this.#life === "new" || (this.#respawnAt !== undefined && this.#respawnAt > now)) return;
     while (this.#workers.size < this.#options.size) this.#spawn(now);
-    if (this.#queued.size === 0) return;
+    if (this.#backlog.size === 0) return;
     let more = 0;
     let starting = 0;
     for (const { waiting, phase } of this.#workers.values()) {
@@ -288,15 +269,13 @@ export class PoolState<U extends Unit> {
 
   /** Workers die at their start, and there is none: others may have some. */
   get #isDown(): boolean {
-    if (this.#failures === 0 || this.#queued.size === 0 || this.#life !== "open") return false;
+    if (this.#failures === 0 || this.#backlog.size === 0 || this.#life !== "open") return false;
     for (const { phase } of this.#workers.values()) if (phase === "ready") return false;
     return true;
   }
 
   #handBackAll(): void {
-    for (const unit of this.#queued) {
-      if (unit.isBound === true) continue;
-      this.#queued.delete(unit);
+    for (const unit of this.#backlog.takeAll(({ isBound }) => isBound !== true)) {
       this.#drop(unit, true);
       this.#hasHandedBack = true;
     }
@@ -328,8 +307,7 @@ export class PoolState<U extends Unit> {
 
   #close(): void {
     this.#life = "closed";
-    for (const unit of this.#queued) this.#drop(unit, false);
-    this.#queued.clear();
+    for (const unit of this.#backlog.takeAll(() => true)) this.#drop(unit, false);
     for (const worker of this.#workers.values()) this.#end(worker);
   }
 
