@@ -15,6 +15,13 @@ export const spin = task("spin", (ms: number = Number.POSITIVE_INFINITY) => {
   while (performance.now() < end);
   return "spun";
 });
+/** Leaves its worker busy for ever, as soon as its end was told. */
+export const late = task("late", () => {
+  setImmediate(() => {
+    for (;;);
+  });
+  return "done";
+});
 /** Where it has no business. */
 export const post = task("post", () => {
   parentPort?.postMessage({ hello: 1 });

@@ -45,7 +45,7 @@ function unopened(kind: "thread" | "process", workers = 1, startWorker = starter
     captureConsole: false,
     rooms: [kind],
     methods: new Map<string, BatchRule | undefined>([
-      ...["spin", "add", "post", "print"].map((name): [string, undefined] => [name, undefined]),
+      ...["spin", "add", "post", "print", "late"].map((name): [string, undefined] => [name, undefined]),
       ["lengths", { max: 10, waitMs: 200 }],
     ]),
   };
@@ -172,6 +172,12 @@ describe.each(["thread", "process"] as const)("a pool of one %s", (kind) => {
     const next = run(pool, "add", 1, 2);
     await until("it to be handed back", () => recalled.includes(next.run));
     await until("a worker", () => up.includes(kind));
+    expect(await run(pool, "add", 1, 2).answer).toMatchObject({ result: 3 });
+  });
+
+  it("goes on where a task leaves its worker busy for ever after it has ended", async () => {
+    const { pool } = await openPool(kind);
+    expect(await run(pool, "late").answer).toMatchObject({ result: "done" });
     expect(await run(pool, "add", 1, 2).answer).toMatchObject({ result: 3 });
   });
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { quietMs, silentMs } from "../../packages/node/src/state/pool/patience.ts";
 import type { PoolEffect, PoolEvent } from "../../packages/node/src/state/pool/pool-events.ts";
 import { keepMs, PoolState, respawnMs, stuckMs } from "../../packages/node/src/state/pool/pool-state.ts";
 import { aheadMs, startMs, wakeMs } from "../../packages/node/src/state/pool/worker-choice.ts";
@@ -265,6 +266,58 @@ it("starts two more workers at once at most, and runs beside what waits when the
   expect(given(pool.handle({ type: "tick" }, startMs))).toEqual(["inner→1", "more→2"]);
 });
 
+it("takes back what a worker does not begin that runs nothing, and ends the worker if it does not hear of that", () => {
+  const pool = opened(2);
+  const [lost, next] = [unit("lost"), unit("next")];
+  submit(pool, lost);
+  const quiet = (now: number): PoolEffect<Unit>[] => pool.handle({ type: "quiet", worker: 1 }, now);
+  expect([...quiet(10), ...quiet(9 + quietMs)]).toEqual([]);
+  expect(quiet(10 + quietMs)).toEqual([{ type: "revoke", worker: 1 }]);
+  const back = pool.handle({ type: "revoked", worker: 1, units: [lost] }, 200);
+  expect(given(back)).toEqual(["lost→2"]);
+  expect(back).toContainEqual({ type: "wake", at: 200 + silentMs });
+  pool.handle({ type: "answered", worker: 2, unit: lost, tookMs: 10 }, 300);
+  expect(pool.handle({ type: "tick" }, 199 + silentMs)).not.toContainEqual({ type: "end", worker: 1 });
+  expect(pool.handle({ type: "tick" }, 200 + silentMs)).toContainEqual({ type: "end", worker: 1 });
+  expect(given(submit(pool, next))).toEqual(["next→2"]);
+});
+
+it("keeps a quiet worker that hears that something was taken back, and is more patient with it", () => {
+  const pool = opened(1);
+  const each = unit("each");
+  submit(pool, each);
+  const quiet = (now: number): PoolEffect<Unit>[] => pool.handle({ type: "quiet", worker: 1 }, now);
+  quiet(0);
+  expect(quiet(quietMs)).toEqual([{ type: "revoke", worker: 1 }]);
+  pool.handle({ type: "revoked", worker: 1, units: [each] }, 200);
+  expect(given(pool.handle({ type: "resumed", worker: 1 }, 300))).toEqual(["each→1"]);
+  quiet(300);
+  expect(quiet(300 + quietMs)).toEqual([]);
+  expect(quiet(300 + 2 * quietMs)).toEqual([{ type: "revoke", worker: 1 }]);
+});
+
+it("ends a worker that has ended its task, and hears nothing of what was taken back from it", () => {
+  const pool = opened(1);
+  teach(pool, 1);
+  const [long, ahead] = [unit("long"), unit("ahead")];
+  submit(pool, long, ahead);
+  for (const now of [0, stuckMs]) pool.handle({ type: "seen", worker: 1, unit: long }, now);
+  pool.handle({ type: "revoked", worker: 1, units: [ahead] }, stuckMs);
+  expect(pool.handle({ type: "tick" }, 5_000)).toEqual([]);
+  pool.handle({ type: "answered", worker: 1, unit: long, tookMs: 5_000 }, 5_000);
+  expect(pool.handle({ type: "tick" }, 5_000 + silentMs)).toEqual([{ type: "end", worker: 1 }]);
+});
+
+it("starts workers anew after one failed, also while there is none too many", () => {
+  const pool = opened(2);
+  teach(pool, 1);
+  pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, 0);
+  expect(pool.handle({ type: "gone", worker: 3, running: undefined, why: "exited" }, 0)).toEqual([
+    { type: "wake", at: respawnMs },
+  ]);
+  expect(pool.handle({ type: "tick" }, respawnMs - 1)).toEqual([{ type: "wake", at: respawnMs }]);
+});
+
 it("gives every task one outcome, whatever workers do", () => {
   const step = fc.record({
     kind: fc.constantFrom(
@@ -279,6 +332,7 @@ it("gives every task one outcome, whatever workers do", () => {
       "ready",
       "resume",
       "see",
+      "quiet",
     ),
     pick: fc.nat(),
     tookMs: fc.constantFrom(0.01, 1, 100),
@@ -324,6 +378,7 @@ class World {
     else if (kind === "die") this.#die(worker, now);
     else if (kind === "resume") this.#resume(worker, now);
     else if (kind === "see" && first !== undefined) this.#handle({ type: "seen", worker, unit: first }, now);
+    else if (kind === "quiet") this.#handle({ type: "quiet", worker }, now);
     else if ((kind === "kill" || kind === "abort" || kind === "recall") && chosen !== undefined)
       this.#handle({ type: kind, unit: chosen }, now);
     else if (first === undefined || held === undefined) return;

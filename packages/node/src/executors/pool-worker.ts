@@ -24,6 +24,7 @@ export interface PoolWorkerHandlers {
 const leaveMs = 6_000;
 
 export class PoolWorker {
+  readonly id: number;
   readonly #host: PoolHost;
   readonly #handlers: PoolWorkerHandlers;
   readonly #handle: WorkerHandle;
@@ -38,7 +39,8 @@ export class PoolWorker {
   #onLeft: (() => void) | undefined;
   #leaving: Promise<void> | undefined;
 
-  constructor(options: PoolOptions, host: PoolHost, handlers: PoolWorkerHandlers) {
+  constructor(id: number, options: PoolOptions, host: PoolHost, handlers: PoolWorkerHandlers) {
+    this.id = id;
     const { startWorker, maxMemoryMb, modules, captureConsole } = options;
     this.#host = host;
     this.#handlers = handlers;

@@ -265,7 +265,7 @@ export class Pool implements Executor {
 
   #start(id: number): PoolWorker {
     const { kind } = this.#options;
-    const worker = new PoolWorker(this.#options, this.#host, {
+    const worker = new PoolWorker(id, this.#options, this.#host, {
       onReady: (methods) => {
         this.#host.logger.debug({ kind, worker: id }, "a worker is ready");
         const missing = [...this.#options.methods.keys()].filter((method) => !methods.includes(method));
@@ -312,10 +312,9 @@ export class Pool implements Executor {
 
   #see(worker: PoolWorker | undefined): void {
     const unit = worker?.running();
-    if (unit === undefined) return;
-    for (const [id, other] of this.#workers) {
-      if (other === worker) this.#handle({ type: "seen", worker: id, unit });
-    }
+    if (worker === undefined) return;
+    if (unit !== undefined) this.#handle({ type: "seen", worker: worker.id, unit });
+    else if (worker.isBusy) this.#handle({ type: "quiet", worker: worker.id });
   }
 
   #wakeAt(at: number): void {

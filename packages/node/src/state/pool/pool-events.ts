@@ -16,6 +16,8 @@ export type PoolEvent<U extends Unit> =
   | { readonly type: "given-back"; readonly worker: number; readonly unit: U }
   /** The worker is seen to run it. */
   | { readonly type: "seen"; readonly worker: number; readonly unit: U }
+  /** The worker is seen to run nothing, though it has something to run. */
+  | { readonly type: "quiet"; readonly worker: number }
   /** The worker is no more. `running`: what it began last, if anything. */
   | { readonly type: "gone"; readonly worker: number; readonly running: U | undefined; readonly why: string }
   /** Nobody wants its outcome any more. */

@@ -1,5 +1,6 @@
 // A pool of workers as a pure state machine: who runs what, and what becomes of it when a worker dies.
 import { Backlog } from "./backlog.ts";
+import { endDue, hasBeenHeard, isTooQuiet } from "./patience.ts";
 import type { PoolEffect, PoolEvent, PoolEventOf } from "./pool-events.ts";
 import { RunTimes } from "./run-times.ts";
 import { isShortOfWorkers, mayGrow, type PoolStateOptions, startMs, workerFor } from "./worker-choice.ts";
@@ -63,6 +64,7 @@ export class PoolState<U extends Unit> {
       case "tick":
         this.#wakeAt = undefined;
         if (this.#respawnAt !== undefined && this.#respawnAt <= now) this.#respawnAt = undefined;
+        this.#endOverdue(now);
         this.#retire(now);
         break;
       case "close":
@@ -88,6 +90,7 @@ export class PoolState<U extends Unit> {
         break;
       case "revoked":
         this.#onGivenBack(worker, event.units, now);
+        this.#wakeToEnd(worker);
         break;
       case "resumed":
         worker.isRevoked = false;
@@ -105,6 +108,9 @@ export class PoolState<U extends Unit> {
         if (given !== undefined) this.#onSeen(worker, given, now);
         break;
       }
+      case "quiet":
+        if (worker.hasMoreToBegin && isTooQuiet(worker, now)) this.#revoke(worker);
+        break;
     }
   }
 
@@ -124,6 +130,8 @@ export class PoolState<U extends Unit> {
     if (worker.takeOut(unit) === undefined) return;
     worker.hasWorked = true;
     worker.idleSince = now;
+    hasBeenHeard(worker);
+    if (worker.isRevoked) this.#wakeToEnd(worker);
     this.#failures = 0;
     this.#times.note(unit.method, tookMs);
     if (worker.given.size === 0 && this.#workers.size > this.#options.size) this.#wake(now + keepMs);
@@ -146,19 +154,29 @@ export class PoolState<U extends Unit> {
       this.#effects.push({ type: "began", unit: given.unit });
     }
     given.seenAt ??= now;
+    hasBeenHeard(worker);
     if (given.isKilled) this.#end(worker);
     else if (now - given.seenAt >= stuckMs && worker.markLong(given)) this.#revoke(worker);
   }
 
+  /** Whatever has nothing to do but does not hear what it is told is kept busy by what it ran before. */
+  #endOverdue(now: number): void {
+    for (const worker of this.#workers.values()) {
+      if (endDue(worker) <= now) this.#end(worker);
+      else this.#wakeToEnd(worker);
+    }
+  }
+
+  #wakeToEnd(worker: WorkerSlot<U>): void {
+    const at = endDue(worker);
+    if (at !== Number.POSITIVE_INFINITY) this.#wake(at);
+  }
+
   /** What it has not begun, where it has anything: it would wait there for long. */
   #revoke(worker: WorkerSlot<U>): void {
-    if (worker.isRevoked || worker.phase !== "ready") return;
-    for (const { hasBegun } of worker.given.values()) {
-      if (hasBegun) continue;
-      worker.isRevoked = true;
-      this.#effects.push({ type: "revoke", worker: worker.id });
-      return;
-    }
+    if (worker.isRevoked || worker.phase !== "ready" || !worker.hasMoreToBegin) return;
+    worker.isRevoked = true;
+    this.#effects.push({ type: "revoke", worker: worker.id });
   }
 
   #onUnwanted(unit: U, isKilled: boolean): void {
@@ -284,9 +302,9 @@ export class PoolState<U extends Unit> {
   /** Ends idle workers that are too many. */
   #retire(now: number): void {
     let left = this.#workers.size - this.#options.size;
-    let next = Number.POSITIVE_INFINITY;
+    let next = this.#respawnAt ?? Number.POSITIVE_INFINITY;
     for (const worker of this.#workers.values()) {
-      if (left <= 0) return;
+      if (left <= 0) break;
       if (!worker.isIdle) continue;
       if (worker.idleSince + keepMs > now) next = Math.min(next, worker.idleSince + keepMs);
       else {
@@ -296,7 +314,6 @@ export class PoolState<U extends Unit> {
       }
     }
     if (Number.isFinite(next)) this.#wake(next);
-    else if (this.#respawnAt !== undefined) this.#wake(this.#respawnAt);
   }
 
   #end(worker: WorkerSlot<U>): void {

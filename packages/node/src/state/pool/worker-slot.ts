@@ -1,4 +1,5 @@
 // One worker of a pool as its state machine sees it: what it was given, and how much of that lies ahead of it.
+import { quietMs } from "./patience.ts";
 
 /** Something for a worker to run: one task, or the tasks of one batch. */
 export interface Unit {
@@ -57,6 +58,10 @@ export class WorkerSlot<U extends Unit> {
   idleSince: number;
   /** It begins nothing until it has heard that all it had not begun was taken back from it. */
   isRevoked = false;
+  /** Since when it has been seen to run nothing, though it was given something. */
+  quietSince: number | undefined;
+  /** How long it may be. */
+  quietMs: number = quietMs;
 
   constructor(id: number, now: number) {
     this.id = id;
@@ -74,6 +79,12 @@ export class WorkerSlot<U extends Unit> {
   /** Whether it counts as one of the workers that a pool has: one whose task waits for others does not. */
   get isActive(): boolean {
     return this.phase !== "ending" && this.waiting === 0;
+  }
+
+  /** Whether it was given something that it was not seen to begin. */
+  get hasMoreToBegin(): boolean {
+    for (const { hasBegun } of this.given.values()) if (!hasBegun) return true;
+    return false;
   }
 
   /** Everything that it has begun waits for others. */

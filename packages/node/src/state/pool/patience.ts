@@ -1,0 +1,33 @@
+// How long a pool waits for what its workers have to do, before it does something about them.
+import type { Unit, WorkerSlot } from "./worker-slot.ts";
+
+/**
+ * A worker that was given something begins within this time, unless what it ran before still keeps it busy. Doubled each
+ * time that it was none the less revoked for nothing, as it may be the machine that is busy.
+ */
+export const quietMs = 100;
+const maxQuietMs = 10_000;
+/** A worker that runs nothing hears within this time that something was taken back from it. */
+export const silentMs = 1_000;
+
+/** Nothing was seen to run there. @returns whether that has been so for too long */
+export function isTooQuiet(worker: WorkerSlot<Unit>, now: number): boolean {
+  worker.quietSince ??= now;
+  if (now - worker.quietSince < worker.quietMs) return false;
+  worker.quietSince = undefined;
+  worker.quietMs = Math.min(maxQuietMs, worker.quietMs * 2);
+  return true;
+}
+
+/** It runs what it is given. */
+export function hasBeenHeard(worker: WorkerSlot<Unit>): void {
+  worker.quietSince = undefined;
+  worker.quietMs = quietMs;
+}
+
+/** When a worker is to be ended that goes on as it does; `Infinity` for never. */
+export function endDue(worker: WorkerSlot<Unit>): number {
+  const { phase, isRevoked, given, idleSince } = worker;
+  if (phase === "ready" && isRevoked && given.size === 0) return idleSince + silentMs;
+  return Number.POSITIVE_INFINITY;
+}
