@@ -15,6 +15,7 @@ export const spin = task("spin", (ms: number = Number.POSITIVE_INFINITY) => {
   while (performance.now() < end);
   return "spun";
 });
+export const giant = task("giant", (length: number) => "x".repeat(length));
 /** Leaves its worker busy for ever, as soon as its end was told. */
 export const late = task("late", () => {
   setImmediate(() => {

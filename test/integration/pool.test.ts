@@ -45,7 +45,10 @@ function unopened(kind: "thread" | "process", workers = 1, startWorker = starter
     captureConsole: false,
     rooms: [kind],
     methods: new Map<string, BatchRule | undefined>([
-      ...["spin", "add", "post", "print", "late"].map((name): [string, undefined] => [name, undefined]),
+      ...["spin", "add", "post", "print", "late", "giant"].map((name): [string, undefined] => [
+        name,
+        undefined,
+      ]),
       ["lengths", { max: 10, waitMs: 200 }],
     ]),
   };
@@ -179,6 +182,22 @@ describe.each(["thread", "process"] as const)("a pool of one %s", (kind) => {
     const { pool } = await openPool(kind);
     expect(await run(pool, "late").answer).toMatchObject({ result: "done" });
     expect(await run(pool, "add", 1, 2).answer).toMatchObject({ result: 3 });
+  });
+
+  it("fails a result that is too large for the broker without carrying it to the node", async () => {
+    let longest = 0;
+    const { pool } = await openPool(kind, 1, (options, handlers) => {
+      const onText = (text: string): void => {
+        longest = Math.max(longest, text.length);
+        handlers.onText(text);
+      };
+      return starters[kind](options, { ...handlers, onText });
+    });
+    for (const method of ["giant", "lengths"]) await run(pool, method, 1).answer;
+    expect(await run(pool, "giant", 5_000_000).answer).toMatchObject({
+      error: { code: -32061, message: expect.stringContaining("Expected a result of at most 1000 bytes") },
+    });
+    expect(longest).toBeLessThan(1_000);
   });
 
   it("is closed while it opens", async () => {

@@ -10,7 +10,6 @@ import {
   errorToWire,
   every,
   failure,
-  isLongerThan,
   Link,
   type Logger,
   type MethodDescription,
@@ -29,8 +28,8 @@ import {
   traitsToWire,
   ZeroTaskError,
 } from "zerotask-core";
+import { answerWithin } from "./answer-size.ts";
 import type { PoolRoom } from "./executors/executors.ts";
-
 import type { LocalRequest } from "./local-tasks.ts";
 
 interface Welcome {
@@ -144,7 +143,7 @@ export class BrokerLink {
 
   /** Sends the answer to an attempt, now or when the broker is back and still wants it. */
   answer(id: string, text: string): void {
-    const sendable = this.#sendable(id, text);
+    const sendable = answerWithin(id, text, this.#maxMessageBytes);
     if (!this.#link.send(sendable)) this.#unsent.set(id, sendable);
   }
 
@@ -182,13 +181,6 @@ export class BrokerLink {
     this.#heartbeat?.cancel();
     this.#notify(BrokerMethod.NodeDisconnect, {});
     this.#link.close();
-  }
-
-  #sendable(id: string, text: string): string {
-    if (!isLongerThan(text, this.#maxMessageBytes)) return text;
-    const expected = `Expected a result of at most ${this.#maxMessageBytes} bytes`;
-    const message = `${expected}, got ${Buffer.byteLength(text)}`;
-    return JSON.stringify(failure(id, errorObject(ErrorCode.TooLarge, message)));
   }
 
   /** Tells something of a run, now or when the broker is back. Of what can't be told for long, the latest is kept. */
@@ -294,7 +286,7 @@ export class BrokerLink {
       const isUnknown = error instanceof MethodNotFoundError;
       answer = failure(id, isUnknown ? errorObject(error.code, error.message) : errorToWire(error));
     }
-    this.#link.send(this.#sendable(id, JSON.stringify(answer)));
+    this.#link.send(answerWithin(id, JSON.stringify(answer), this.#maxMessageBytes));
   }
 }
 

@@ -1,7 +1,16 @@
 // One worker as its pool has it: the lines for it, gathered until the pool is done with an event, and its connections.
+import { defaultLimits, type ItemLimits } from "zerotask-core";
 import type { Run } from "../run.ts";
 import { isLater, orderAfter } from "../worker/port.ts";
-import { FromWorker, type Init, Line, type LinkInfo, type StreamPush, ToWorker } from "../worker/protocol.ts";
+import {
+  FromWorker,
+  type Init,
+  Line,
+  type LinkInfo,
+  lineSlack,
+  type StreamPush,
+  ToWorker,
+} from "../worker/protocol.ts";
 import { thrownFromText } from "../worker/thrown.ts";
 import type { PoolHost, PoolOptions } from "./pool-host.ts";
 import type { PoolUnit } from "./unit.ts";
@@ -32,9 +41,12 @@ export class PoolWorker {
   readonly #units = new Map<number, PoolUnit>();
   /** How many runs of a batch wait for others. */
   readonly #waiting = new Map<PoolUnit, number>();
-  readonly #links = new Set<number>();
+  /** The brokers that it knows of, and what it knows of them. */
+  readonly #links = new Map<number, ItemLimits>();
   #lines: string[] = [];
   #isGone = false;
+  /** Of any broker that it knows of. */
+  #maxMessageBytes: number = defaultLimits.maxMessageBytes;
   #lastOrder = 0;
   #onLeft: (() => void) | undefined;
   #leaving: Promise<void> | undefined;
@@ -51,7 +63,11 @@ export class PoolWorker {
     );
     this.#handle = startWorker(
       { maxMemoryMb },
-      { onText: (text) => this.#take(text), onGone: (why) => this.#onGone(why) },
+      {
+        onText: (text) => this.#take(text),
+        maxLine: () => this.#maxMessageBytes + lineSlack,
+        onGone: (why) => this.#onGone(why),
+      },
     );
     const init: Init = { modules, captureConsole };
     this.#send(`${ToWorker.Init} ${JSON.stringify(init)}`);
@@ -119,11 +135,14 @@ export class PoolWorker {
     return this.#leaving;
   }
 
-  /** It is to know where a task comes from before the task. */
+  /** It is to know where a task comes from before the task, and what may go there. */
   #introduce({ link }: Run): void {
-    if (this.#links.has(link)) return;
-    this.#links.add(link);
-    const known: LinkInfo = { endpoint: this.#host.endpoint(link), limits: this.#host.limits(link) };
+    const limits = this.#host.limits(link);
+    const before = this.#links.get(link);
+    if (before?.bytes === limits.bytes && before.depth === limits.depth) return;
+    this.#links.set(link, limits);
+    this.#maxMessageBytes = Math.max(this.#maxMessageBytes, limits.bytes);
+    const known: LinkInfo = { endpoint: this.#host.endpoint(link), limits };
     this.#send(`${ToWorker.Link} ${link} ${JSON.stringify(known)}`);
   }
 

@@ -32,7 +32,13 @@ export const startProcess: StartWorker = ({ maxMemoryMb }, handlers) => {
     process.stderr.write(text);
     tail = (tail + text.toString()).slice(-tailLength);
   });
-  if (pipe !== undefined) readLines(pipe, (text) => handlers.onText(text));
+  let why: string | undefined;
+  const onTooLong = (): void => {
+    why = `was ended, as it sent more than ${handlers.maxLine()} characters at once`;
+    child.kill("SIGKILL");
+  };
+  if (pipe !== undefined)
+    readLines(pipe, (text) => handlers.onText(text), { most: () => handlers.maxLine(), onTooLong });
   // What can't be sent any more is of no interest: the worker is gone, and that is told.
   pipe?.on("error", () => undefined);
   let isOver = false;
@@ -41,7 +47,7 @@ export const startProcess: StartWorker = ({ maxMemoryMb }, handlers) => {
     isOver = true;
     // Tasks may print what they like.
     const isMemory = (isAborted && tail.includes("heap out of memory")) || mark.read(isMemoryWord) !== 0;
-    handlers.onGone(isMemory ? outOfMemory(maxMemoryMb) : how);
+    handlers.onGone(isMemory ? outOfMemory(maxMemoryMb) : (why ?? how));
     mark.close();
     pipe?.destroy();
   };

@@ -19,6 +19,8 @@ export interface WorkerHandle {
 export interface WorkerHandlers {
   /** Lines came. */
   onText(text: string): void;
+  /** Longest line that it has any reason to send, in UTF-16 units: one that sends a longer one is ended. */
+  maxLine(): number;
   /**
    * It is no more, and nothing comes from it any more. Called once.
    * @param why what it did, such as "exited with code 3"

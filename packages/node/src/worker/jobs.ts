@@ -1,5 +1,6 @@
 // Runs what a worker was given: one after another, and something else only while that waits for tasks that it called.
 import { type Dispatcher, encodeResponse, type Response, systemRuntime } from "zerotask-core";
+import { answerWithin } from "../answer-size.ts";
 import { Run } from "../run.ts";
 import type { RunHost } from "../run-context.ts";
 import { type Lines, orderAfter, type Port } from "./port.ts";
@@ -39,6 +40,8 @@ export class Jobs {
   readonly #dispatcher: Dispatcher;
   readonly #lines: Lines;
   readonly #port: Port;
+  /** The most bytes that the broker of a link takes. */
+  readonly #mostOf: (link: number) => number;
   /** In order; taken from `#next` on. */
   #queue: Job[] = [];
   #next = 0;
@@ -48,7 +51,8 @@ export class Jobs {
   #isRunning = false;
   #lastOrder = 0;
 
-  constructor(dispatcher: Dispatcher, lines: Lines, port: Port) {
+  constructor(dispatcher: Dispatcher, lines: Lines, port: Port, mostOf: (link: number) => number) {
+    this.#mostOf = mostOf;
     this.#dispatcher = dispatcher;
     this.#lines = lines;
     this.#port = port;
@@ -149,14 +153,14 @@ export class Jobs {
     job.begunAt = performance.now();
     this.#begun.set(unit, job);
     if (isBatch) this.#beginBatch(job);
-    else for (const run of runs) this.#dispatch(run, (response) => this.#end(job, encodeResponse(response)));
+    else for (const run of runs) this.#dispatch(run, (text) => this.#end(job, text));
   }
 
   #beginBatch(job: Job): void {
     let left = job.runs.length;
     for (const run of job.runs) {
-      this.#dispatch(run, (response) => {
-        this.#lines.add(`${FromWorker.Part} ${job.unit} ${run.index} ${encodeResponse(response)}`);
+      this.#dispatch(run, (text) => {
+        this.#lines.add(`${FromWorker.Part} ${job.unit} ${run.index} ${text}`);
         if (--left === 0) this.#end(job, "");
       });
     }
@@ -164,11 +168,14 @@ export class Jobs {
     this.#dispatcher.flush();
   }
 
-  #dispatch(run: WorkerRun, done: (response: Response) => void): void {
+  /** @param done takes the JSON of the response */
+  #dispatch(run: WorkerRun, done: (text: string) => void): void {
     const { streams } = run;
     const onEnd = (response: Response | undefined): void => {
       run.end();
-      if (response !== undefined) done(streams === undefined ? response : streams.checked(response));
+      if (response === undefined) return;
+      const text = encodeResponse(streams === undefined ? response : streams.checked(response));
+      done(answerWithin(run.id, text, this.#mostOf(run.link)));
     };
     const request = streams === undefined ? run.request : streams.withInputs(run.request);
     this.#dispatcher.dispatch(request, onEnd, run, systemRuntime);

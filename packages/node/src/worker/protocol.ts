@@ -71,7 +71,10 @@ export interface Init {
   readonly captureConsole: boolean;
 }
 
-/** What is known of a broker. */
+/** Longest line of a worker, beside what the largest message of a broker takes up. */
+export const lineSlack: number = 1024 * 1024;
+
+/** What is known of a broker: told again when it has other limits. */
 export interface LinkInfo {
   readonly endpoint: string;
   readonly limits: ItemLimits;

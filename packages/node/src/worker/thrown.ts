@@ -9,11 +9,21 @@ interface Thrown {
   readonly data?: unknown;
 }
 
-/** @returns JSON */
+/** Most of it that is passed on whole, in UTF-16 units; and what is of each text of more than that. */
+const maxLength = 256 * 1024;
+const cutLength = 16 * 1024;
+
+/** @returns JSON, of bounded length */
 export function thrownToText(error: unknown): string {
   const { message, data } = errorToWire(error);
   const { name = "Error", stack, data: inner } = (data ?? {}) as Partial<Thrown>;
-  return JSON.stringify({ kind: kindOf(error), name, message, stack, data: inner });
+  const kind = kindOf(error);
+  const text = JSON.stringify({ kind, name, message, stack, data: inner });
+  if (text.length <= maxLength) return text;
+  return JSON.stringify({
+    kind: kind === "value" ? "error" : kind,
+    ...{ name: cut(name), message: cut(message), ...(stack !== undefined && { stack: cut(stack) }) },
+  });
 }
 
 export function thrownFromText(text: string): unknown {
@@ -30,6 +40,10 @@ export function thrownFromText(text: string): unknown {
     case "error":
       return likeThrown(name, message, stack, data);
   }
+}
+
+function cut(text: string): string {
+  return text.length > cutLength ? `${text.slice(0, cutLength)}…` : text;
 }
 
 function kindOf(error: unknown): Thrown["kind"] {

@@ -1,6 +1,6 @@
 // A worker of a pool, in a thread or a process: loads the node's modules, and runs what it is given.
 import { setPriority } from "node:os";
-import { Dispatcher, type Request, silentLogger, systemRuntime } from "zerotask-core";
+import { Dispatcher, defaultLimits, type Request, silentLogger, systemRuntime } from "zerotask-core";
 import { captureConsole } from "../capture-console.ts";
 import { loadNodeModules } from "../load-modules.ts";
 import { NestedCalls } from "../nested-calls.ts";
@@ -35,7 +35,12 @@ class Worker {
   constructor(port: Port) {
     const lines = new Lines(port);
     this.#lines = lines;
-    this.#jobs = new Jobs(this.#dispatcher, lines, port);
+    this.#jobs = new Jobs(
+      this.#dispatcher,
+      lines,
+      port,
+      (link) => this.#links[link]?.limits.bytes ?? defaultLimits.maxMessageBytes,
+    );
     this.#connections = new WorkerConnections(lines);
     const nested = new NestedCalls({
       optionsFor: (link) => ({
