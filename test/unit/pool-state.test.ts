@@ -266,6 +266,70 @@ it("starts two more workers at once at most, and runs beside what waits when the
   expect(given(pool.handle({ type: "tick" }, startMs))).toEqual(["inner→1", "more→2"]);
 });
 
+it("fails nothing but what is to be killed, whatever its worker does until it is gone", () => {
+  const pool = opened(1);
+  teach(pool, 1);
+  const [first, ahead, last] = [unit("first"), unit("ahead"), unit("last")];
+  submit(pool, first, ahead, last);
+  pool.handle({ type: "seen", worker: 1, unit: first }, 0);
+  // Taking back comes first: what it has begun by then is known.
+  expect(pool.handle({ type: "kill", unit: first }, 0)).toEqual([
+    { type: "revoke", worker: 1 },
+    { type: "end", worker: 1 },
+  ]);
+  pool.handle({ type: "revoked", worker: 1, units: [last] }, 0);
+  pool.handle({ type: "answered", worker: 1, unit: first, tookMs: 1 }, 0);
+  const effects = pool.handle({ type: "gone", worker: 1, running: ahead, why: "was killed" }, 0);
+  expect(effects).toEqual([
+    { type: "dropped", unit: ahead, isRecalled: true },
+    { type: "up" },
+    { type: "spawn", worker: 2 },
+  ]);
+  expect(given(pool.handle({ type: "ready", worker: 2 }, 0))).toEqual(["last→2"]);
+});
+
+it("hands back what waits where another task is killed beside it, but not what can't be run again", () => {
+  for (const why of [{}, { isBound: true }, { hasStreams: true }]) {
+    const pool = opened(1, 0);
+    const [outer, inner] = [{ ...unit("outer"), ...why }, unit("inner")];
+    submit(pool, outer);
+    pool.handle({ type: "waiting", worker: 1, unit: outer, isWaiting: true }, 0);
+    submit(pool, inner);
+    pool.handle({ type: "seen", worker: 1, unit: inner }, 0);
+    pool.handle({ type: "kill", unit: inner }, 0);
+    const effects = pool.handle({ type: "gone", worker: 1, running: inner, why: "was killed" }, 0);
+    expect(effects).toContainEqual({ type: "killed", unit: inner });
+    expect(effects).toContainEqual(
+      Object.keys(why).length > 0
+        ? { type: "failed", unit: outer, why: "was killed" }
+        : { type: "dropped", unit: outer, isRecalled: true },
+    );
+  }
+});
+
+it("kills what a worker has begun and was never seen to run", () => {
+  const pool = opened(1);
+  const quick = unit("quick");
+  submit(pool, quick);
+  expect(pool.handle({ type: "kill", unit: quick }, 0)).toEqual([
+    { type: "abort", worker: 1, unit: quick },
+    { type: "revoke", worker: 1 },
+  ]);
+  expect(pool.handle({ type: "revoked", worker: 1, units: [] }, 0)).toEqual([{ type: "end", worker: 1 }]);
+  expect(pool.handle({ type: "gone", worker: 1, running: undefined, why: "was killed" }, 0)).toContainEqual({
+    type: "killed",
+    unit: quick,
+  });
+  // Also where all was taken back before.
+  const other = opened(1);
+  teach(other, 1);
+  const [long, ahead] = [unit("long"), unit("ahead")];
+  submit(other, long, ahead);
+  other.handle({ type: "recall", unit: ahead }, 0);
+  other.handle({ type: "revoked", worker: 1, units: [ahead] }, 0);
+  expect(other.handle({ type: "kill", unit: long }, 0)).toEqual([{ type: "end", worker: 1 }]);
+});
+
 it("takes back what a worker does not begin that runs nothing, and ends the worker if it does not hear of that", () => {
   const pool = opened(2);
   const [lost, next] = [unit("lost"), unit("next")];

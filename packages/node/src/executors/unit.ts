@@ -40,6 +40,10 @@ export class PoolUnit {
     return this.parts.some(({ run }) => run.isLocal);
   }
 
+  get hasStreams(): boolean {
+    return this.parts.some(({ run }) => run.hasStreams);
+  }
+
   get isUnwanted(): boolean {
     return this.parts.every(({ run }) => run.isAborted);
   }

@@ -90,10 +90,13 @@ export class PoolState<U extends Unit> {
         break;
       case "revoked":
         this.#onGivenBack(worker, event.units, now);
+        worker.hasOnlyBegun = true;
+        for (const { isKilled } of worker.given.values()) if (isKilled) this.#end(worker);
         this.#wakeToEnd(worker);
         break;
       case "resumed":
         worker.isRevoked = false;
+        worker.hasOnlyBegun = false;
         break;
       case "gone":
         this.#onGone(worker, event.running, event.why, now);
@@ -189,7 +192,7 @@ export class PoolState<U extends Unit> {
       if (given === undefined) continue;
       given.isAborted = true;
       given.isKilled ||= isKilled;
-      if (isKilled && given.hasBegun) this.#end(worker);
+      if (isKilled && (given.hasBegun || worker.hasOnlyBegun)) this.#end(worker);
       else {
         this.#effects.push({ type: "abort", worker: worker.id, unit });
         if (!given.hasBegun) this.#revoke(worker);
@@ -212,19 +215,26 @@ export class PoolState<U extends Unit> {
 
   /**
    * What was seen to run there has failed: no attempt runs twice of which that is known. What else it was given had not
-   * begun, or its answer got lost: it runs elsewhere.
+   * begun, or its answer got lost: it runs elsewhere. Where the pool itself ended the worker, what runs beside what was to
+   * be killed is no failure: somebody may run it again.
    */
   #onGone(worker: WorkerSlot<U>, running: U | undefined, why: string, now: number): void {
     this.#workers.delete(worker.id);
+    const wasEnded = worker.phase === "ending" && this.#life !== "closed";
     const left: Given<U>[] = [];
+    const innocent: U[] = [];
     for (const given of worker.given.values()) {
       const { unit, isKilled } = given;
-      const hasBegun = given.hasBegun || unit === running;
-      if (isKilled && hasBegun) this.#effects.push({ type: "killed", unit });
-      else if (hasBegun) this.#effects.push({ type: "failed", unit, why });
-      else left.push(given);
+      const isBegun = unit === running || given.hasBegun || (wasEnded && worker.hasOnlyBegun);
+      if (!isBegun) left.push(given);
+      else if (isKilled) this.#effects.push({ type: "killed", unit });
+      else if (wasEnded && !given.isAborted && mayRunAgain(unit)) innocent.push(unit);
+      else this.#effects.push({ type: "failed", unit, why });
     }
     this.#again(left);
+    for (const unit of innocent) this.#drop(unit, true);
+    // There is room for them here, too.
+    if (innocent.length > 0) this.#effects.push({ type: "up" });
     if (worker.phase === "ending" || worker.hasWorked || worker.given.size > left.length) return;
     if (this.#life === "opening") {
       this.#effects.push({ type: "unusable", why });
@@ -316,8 +326,10 @@ export class PoolState<U extends Unit> {
     if (Number.isFinite(next)) this.#wake(next);
   }
 
+  /** What it has not begun is taken back first, so that it begins nothing on the way. */
   #end(worker: WorkerSlot<U>): void {
     if (worker.phase === "ending") return;
+    if (this.#life !== "closed") this.#revoke(worker);
     worker.phase = "ending";
     this.#effects.push({ type: "end", worker: worker.id });
   }
@@ -337,4 +349,9 @@ export class PoolState<U extends Unit> {
     this.#wakeAt = at;
     this.#effects.push({ type: "wake", at });
   }
+}
+
+/** Though it has begun. */
+function mayRunAgain({ isBound, hasStreams }: Unit): boolean {
+  return isBound !== true && hasStreams !== true;
 }

@@ -6,6 +6,8 @@ export interface Unit {
   readonly method: string;
   /** Nobody but this node can run it. */
   readonly isBound?: boolean;
+  /** Somebody may have read of what it sends while it runs. */
+  readonly hasStreams?: boolean;
 }
 
 export interface Given<U extends Unit> {
@@ -58,6 +60,8 @@ export class WorkerSlot<U extends Unit> {
   idleSince: number;
   /** It begins nothing until it has heard that all it had not begun was taken back from it. */
   isRevoked = false;
+  /** All that it had not begun was taken back: what it still has it has begun, also where it was not seen to. */
+  hasOnlyBegun = false;
   /** Since when it has been seen to run nothing, though it was given something. */
   quietSince: number | undefined;
   /** How long it may be. */
