@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { quietMs, silentMs } from "../../packages/node/src/state/pool/patience.ts";
 import type { PoolEffect, PoolEvent } from "../../packages/node/src/state/pool/pool-events.ts";
-import { keepMs, PoolState, respawnMs, stuckMs } from "../../packages/node/src/state/pool/pool-state.ts";
+import { keepMs, PoolState, stuckMs } from "../../packages/node/src/state/pool/pool-state.ts";
+import { downMs, loadMs, respawnMs } from "../../packages/node/src/state/pool/starts.ts";
 import { aheadMs, startMs, wakeMs } from "../../packages/node/src/state/pool/worker-choice.ts";
 
 interface Unit {
@@ -23,6 +24,10 @@ function opened(size: number, maxMore = 2): PoolState<Unit> {
 /** What was given to whom, as text. */
 const given = (effects: readonly PoolEffect<Unit>[]): string[] =>
   effects.flatMap((effect) => (effect.type === "give" ? [`${effect.unit.name}→${effect.worker}`] : []));
+
+/** All but when it wants to be woken. */
+const acts = (effects: readonly PoolEffect<Unit>[]): PoolEffect<Unit>[] =>
+  effects.filter(({ type }) => type !== "wake");
 
 const submit = (pool: PoolState<Unit>, ...units: Unit[]): PoolEffect<Unit>[] =>
   units.flatMap((each) => pool.handle({ type: "submit", unit: each }, 0));
@@ -92,7 +97,7 @@ it("fails exactly what a worker was running when it died, and runs the rest else
   const [done, running, waiting] = [unit("done"), unit("running"), unit("waiting")];
   submit(pool, unit("long", "long"), done, running, waiting);
   const effects = pool.handle({ type: "gone", worker: 2, running, why: "exited with code 3" }, 5);
-  expect(effects).toEqual([
+  expect(acts(effects)).toEqual([
     { type: "failed", unit: running, why: "exited with code 3" },
     { type: "spawn", worker: 3 },
   ]);
@@ -102,7 +107,7 @@ it("fails exactly what a worker was running when it died, and runs the rest else
 it("fails nothing when an idle worker dies", () => {
   const pool = opened(1);
   teach(pool, 1);
-  expect(pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, 5)).toEqual([
+  expect(acts(pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, 5))).toEqual([
     { type: "spawn", worker: 2 },
   ]);
 });
@@ -122,7 +127,7 @@ it("waits longer and longer before it replaces workers that die at their start",
   expect(pool.handle({ type: "gone", worker: 2, running: undefined, why: "exited" }, 0)).toEqual([
     { type: "wake", at: respawnMs },
   ]);
-  expect(pool.handle({ type: "tick" }, respawnMs)).toEqual([{ type: "spawn", worker: 3 }]);
+  expect(acts(pool.handle({ type: "tick" }, respawnMs))).toEqual([{ type: "spawn", worker: 3 }]);
   expect(pool.handle({ type: "gone", worker: 3, running: undefined, why: "exited" }, respawnMs)).toEqual([
     { type: "wake", at: respawnMs * 3 },
   ]);
@@ -171,7 +176,7 @@ it("kills what has begun by ending its worker, and tells when that is gone", () 
     { type: "began", unit: endless },
   ]);
   expect(pool.handle({ type: "kill", unit: endless }, 0)).toEqual([{ type: "end", worker: 1 }]);
-  expect(pool.handle({ type: "gone", worker: 1, running: endless, why: "was killed" }, 0)).toEqual([
+  expect(acts(pool.handle({ type: "gone", worker: 1, running: endless, why: "was killed" }, 0))).toEqual([
     { type: "killed", unit: endless },
     { type: "spawn", worker: 2 },
   ]);
@@ -227,8 +232,8 @@ it("hands back what comes while workers die at their start, and tells when there
   pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, 0);
   const lost = unit("lost");
   expect(submit(pool, lost)).toEqual([{ type: "dropped", unit: lost, isRecalled: true }]);
-  expect(submit(pool, bound)).toEqual([]);
-  expect(pool.handle({ type: "tick" }, respawnMs)).toEqual([{ type: "spawn", worker: 2 }]);
+  expect(acts(submit(pool, bound))).toEqual([]);
+  expect(acts(pool.handle({ type: "tick" }, respawnMs))).toEqual([{ type: "spawn", worker: 2 }]);
   expect(pool.handle({ type: "ready", worker: 2 }, respawnMs)).toEqual([
     { type: "up" },
     { type: "give", worker: 2, unit: bound, beside: false },
@@ -258,6 +263,7 @@ it("starts two more workers at once at most, and runs beside what waits when the
   const inner = unit("inner");
   expect(submit(pool, inner)).toEqual([
     { type: "spawn", worker: 4 },
+    { type: "wake", at: loadMs },
     { type: "wake", at: startMs },
     { type: "spawn", worker: 5 },
   ]);
@@ -330,6 +336,11 @@ it("kills what a worker has begun and was never seen to run", () => {
   expect(other.handle({ type: "kill", unit: long }, 0)).toEqual([{ type: "end", worker: 1 }]);
 });
 
+const lateEnd = {
+  ...{ type: "end", worker: 1 },
+  why: `Expected it to be free within ${silentMs} ms of its last task`,
+};
+
 it("takes back what a worker does not begin that runs nothing, and ends the worker if it does not hear of that", () => {
   const pool = opened(2);
   const [lost, next] = [unit("lost"), unit("next")];
@@ -341,8 +352,8 @@ it("takes back what a worker does not begin that runs nothing, and ends the work
   expect(given(back)).toEqual(["lost→2"]);
   expect(back).toContainEqual({ type: "wake", at: 200 + silentMs });
   pool.handle({ type: "answered", worker: 2, unit: lost, tookMs: 10 }, 300);
-  expect(pool.handle({ type: "tick" }, 199 + silentMs)).not.toContainEqual({ type: "end", worker: 1 });
-  expect(pool.handle({ type: "tick" }, 200 + silentMs)).toContainEqual({ type: "end", worker: 1 });
+  expect(pool.handle({ type: "tick" }, 199 + silentMs)).not.toContainEqual(lateEnd);
+  expect(pool.handle({ type: "tick" }, 200 + silentMs)).toContainEqual(lateEnd);
   expect(given(submit(pool, next))).toEqual(["next→2"]);
 });
 
@@ -369,7 +380,7 @@ it("ends a worker that has ended its task, and hears nothing of what was taken b
   pool.handle({ type: "revoked", worker: 1, units: [ahead] }, stuckMs);
   expect(pool.handle({ type: "tick" }, 5_000)).toEqual([]);
   pool.handle({ type: "answered", worker: 1, unit: long, tookMs: 5_000 }, 5_000);
-  expect(pool.handle({ type: "tick" }, 5_000 + silentMs)).toEqual([{ type: "end", worker: 1 }]);
+  expect(acts(pool.handle({ type: "tick" }, 5_000 + silentMs))).toEqual([lateEnd]);
 });
 
 it("starts workers anew after one failed, also while there is none too many", () => {
@@ -380,6 +391,46 @@ it("starts workers anew after one failed, also while there is none too many", ()
     { type: "wake", at: respawnMs },
   ]);
   expect(pool.handle({ type: "tick" }, respawnMs - 1)).toEqual([{ type: "wake", at: respawnMs }]);
+});
+
+it("hands back what waits while no worker is ready, though none has failed, and tells when there is one", () => {
+  const pool = opened(1);
+  teach(pool, 1);
+  pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, 0);
+  const [lost, next] = [unit("lost"), unit("next")];
+  expect(submit(pool, lost)).toEqual([{ type: "wake", at: downMs }]);
+  expect(acts(pool.handle({ type: "tick" }, downMs - 1))).toEqual([]);
+  expect(acts(pool.handle({ type: "tick" }, downMs))).toEqual([
+    { type: "dropped", unit: lost, isRecalled: true },
+  ]);
+  expect(acts(pool.handle({ type: "submit", unit: next }, downMs + 1))).toEqual([
+    { type: "dropped", unit: next, isRecalled: true },
+  ]);
+  expect(pool.handle({ type: "ready", worker: 2 }, downMs + 2)).toEqual([{ type: "up" }]);
+});
+
+it("ends a worker that takes too long to be ready, and waits before it starts another one", () => {
+  const pool = opened(1);
+  teach(pool, 1);
+  const effects = pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, 0);
+  expect(effects).toContainEqual({ type: "wake", at: loadMs });
+  const why = `Expected it to be ready within ${loadMs} ms`;
+  expect(acts(pool.handle({ type: "tick" }, loadMs - 1))).toEqual([]);
+  expect(acts(pool.handle({ type: "tick" }, loadMs))).toEqual([{ type: "end", worker: 2, why }]);
+  const gone = { type: "gone", worker: 2, running: undefined, why: "was killed" } as const;
+  expect(acts(pool.handle(gone, loadMs))).toEqual([]);
+  expect(acts(pool.handle({ type: "tick" }, loadMs + respawnMs))).toEqual([{ type: "spawn", worker: 3 }]);
+});
+
+it("gives workers as long to be ready as it took the first ones twice, and these any time", () => {
+  const pool = new PoolState<Unit>({ size: 1, maxMore: 0 });
+  pool.handle({ type: "start" }, 0);
+  expect(pool.handle({ type: "tick" }, loadMs)).toEqual([]);
+  pool.handle({ type: "ready", worker: 1 }, loadMs);
+  teach(pool, 1);
+  pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, loadMs);
+  expect(acts(pool.handle({ type: "tick" }, 3 * loadMs - 1))).toEqual([]);
+  expect(acts(pool.handle({ type: "tick" }, 3 * loadMs))).toMatchObject([{ type: "end", worker: 2 }]);
 });
 
 it("gives every task one outcome, whatever workers do", () => {

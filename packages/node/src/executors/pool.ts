@@ -204,6 +204,8 @@ export class Pool implements Executor {
         this.#leave(effect.worker);
         break;
       case "end":
+        if (effect.why !== undefined)
+          this.#host.logger.warn({ kind: this.#options.kind, reason: effect.why }, "a worker is ended");
         this.#workers.get(effect.worker)?.end();
         break;
       case "up":

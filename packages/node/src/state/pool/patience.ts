@@ -25,9 +25,12 @@ export function hasBeenHeard(worker: WorkerSlot<Unit>): void {
   worker.quietMs = quietMs;
 }
 
-/** When a worker is to be ended that goes on as it does; `Infinity` for never. */
-export function endDue(worker: WorkerSlot<Unit>): number {
+/** When a worker is to be ended that goes on as it does, and why; `undefined` for never. */
+export function endDue(worker: WorkerSlot<Unit>, loadMs: number): { at: number; why: string } | undefined {
   const { phase, isRevoked, given, idleSince } = worker;
-  if (phase === "ready" && isRevoked && given.size === 0) return idleSince + silentMs;
-  return Number.POSITIVE_INFINITY;
+  if (phase === "starting" && loadMs !== Number.POSITIVE_INFINITY)
+    return { at: idleSince + loadMs, why: `Expected it to be ready within ${loadMs} ms` };
+  if (phase === "ready" && isRevoked && given.size === 0)
+    return { at: idleSince + silentMs, why: `Expected it to be free within ${silentMs} ms of its last task` };
+  return undefined;
 }

@@ -39,8 +39,8 @@ export type PoolEffect<U extends Unit> =
   | { readonly type: "revoke"; readonly worker: number }
   /** The worker is to close what it has opened, and to end. */
   | { readonly type: "leave"; readonly worker: number }
-  /** The worker is to end, by force. */
-  | { readonly type: "end"; readonly worker: number }
+  /** The worker is to end, by force. `why`: what it did wrong. */
+  | { readonly type: "end"; readonly worker: number; readonly why?: string }
   | { readonly type: "began"; readonly unit: U }
   /** It was taken out before it began: nobody wants it, or somebody else will run it. */
   | { readonly type: "dropped"; readonly unit: U; readonly isRecalled: boolean }

@@ -3,6 +3,7 @@ import { Backlog } from "./backlog.ts";
 import { endDue, hasBeenHeard, isTooQuiet } from "./patience.ts";
 import type { PoolEffect, PoolEvent, PoolEventOf } from "./pool-events.ts";
 import { RunTimes } from "./run-times.ts";
+import { Starts } from "./starts.ts";
 import { isShortOfWorkers, mayGrow, type PoolStateOptions, startMs, workerFor } from "./worker-choice.ts";
 import { type Given, givenOf, type Unit, WorkerSlot } from "./worker-slot.ts";
 
@@ -12,9 +13,6 @@ export const keepMs = 10_000;
 export const stuckMs = 10;
 /** Most workers that start at once beyond those that there should be: they hold each other up. */
 const maxStarting = 2;
-/** How long to wait after workers that died without having done anything; doubled each time, up to the last. */
-export const respawnMs = 100;
-const maxRespawnMs = 10_000;
 
 export class PoolState<U extends Unit> {
   readonly #options: PoolStateOptions;
@@ -24,9 +22,7 @@ export class PoolState<U extends Unit> {
   #effects: PoolEffect<U>[] = [];
   #lastWorker = 0;
   #life: "new" | "opening" | "open" | "closed" = "new";
-  /** Workers in a row that died without having done anything. */
-  #failures = 0;
-  #respawnAt: number | undefined;
+  readonly #starts = new Starts();
   /** All was handed back, as there was no worker. */
   #hasHandedBack = false;
   #wakeAt: number | undefined;
@@ -38,7 +34,7 @@ export class PoolState<U extends Unit> {
   /** Takes one event at the time `now` in milliseconds, and returns the effects to perform in order. */
   handle(event: PoolEvent<U>, now: number): PoolEffect<U>[] {
     this.#perform(event, now);
-    if (this.#isDown) this.#handBackAll();
+    if (this.#backlog.size > 0 && this.#isDown(now)) this.#handBackAll();
     if (this.#life !== "closed") this.#handOut(now);
     const effects = this.#effects;
     this.#effects = [];
@@ -63,7 +59,7 @@ export class PoolState<U extends Unit> {
         break;
       case "tick":
         this.#wakeAt = undefined;
-        if (this.#respawnAt !== undefined && this.#respawnAt <= now) this.#respawnAt = undefined;
+        this.#starts.onTick(now);
         this.#endOverdue(now);
         this.#retire(now);
         break;
@@ -120,6 +116,7 @@ export class PoolState<U extends Unit> {
   #onReady(worker: WorkerSlot<U>, now: number): void {
     if (worker.phase !== "starting") return;
     worker.phase = "ready";
+    this.#starts.onReady(now - worker.idleSince);
     worker.idleSince = now;
     if (this.#hasHandedBack) this.#effects.push({ type: "up" });
     this.#hasHandedBack = false;
@@ -135,7 +132,7 @@ export class PoolState<U extends Unit> {
     worker.idleSince = now;
     hasBeenHeard(worker);
     if (worker.isRevoked) this.#wakeToEnd(worker);
-    this.#failures = 0;
+    this.#starts.onWorked();
     this.#times.note(unit.method, tookMs);
     if (worker.given.size === 0 && this.#workers.size > this.#options.size) this.#wake(now + keepMs);
   }
@@ -165,14 +162,24 @@ export class PoolState<U extends Unit> {
   /** Whatever has nothing to do but does not hear what it is told is kept busy by what it ran before. */
   #endOverdue(now: number): void {
     for (const worker of this.#workers.values()) {
-      if (endDue(worker) <= now) this.#end(worker);
-      else this.#wakeToEnd(worker);
+      const due = endDue(worker, this.#mostLoadMs);
+      if (due === undefined) continue;
+      if (due.at > now) this.#wake(due.at);
+      else {
+        if (worker.phase === "starting") this.#wake(this.#starts.onFailed(now));
+        this.#end(worker, due.why);
+      }
     }
   }
 
   #wakeToEnd(worker: WorkerSlot<U>): void {
-    const at = endDue(worker);
-    if (at !== Number.POSITIVE_INFINITY) this.#wake(at);
+    const due = endDue(worker, this.#mostLoadMs);
+    if (due !== undefined) this.#wake(due.at);
+  }
+
+  /** The first workers may take as long as they need. */
+  get #mostLoadMs(): number {
+    return this.#life === "open" ? this.#starts.mostLoadMs : Number.POSITIVE_INFINITY;
   }
 
   /** What it has not begun, where it has anything: it would wait there for long. */
@@ -241,8 +248,7 @@ export class PoolState<U extends Unit> {
       this.#close();
       return;
     }
-    this.#respawnAt = now + Math.min(maxRespawnMs, respawnMs * 2 ** this.#failures++);
-    this.#wake(this.#respawnAt);
+    this.#wake(this.#starts.onFailed(now));
   }
 
   /** They go on before all others, if somebody wants them here. */
@@ -272,7 +278,7 @@ export class PoolState<U extends Unit> {
    * these may go on to call others, and a worker takes a while to start.
    */
   #grow(now: number): void {
-    if (this.#life === "new" || (this.#respawnAt !== undefined && this.#respawnAt > now)) return;
+    if (this.#life === "new" || !this.#starts.mayStart(now)) return;
     while (this.#workers.size < this.#options.size) this.#spawn(now);
     if (this.#backlog.size === 0) return;
     let more = 0;
@@ -293,13 +299,16 @@ export class PoolState<U extends Unit> {
     const worker = new WorkerSlot<U>(++this.#lastWorker, now);
     this.#workers.set(worker.id, worker);
     this.#effects.push({ type: "spawn", worker: worker.id });
+    this.#wakeToEnd(worker);
   }
 
-  /** Workers die at their start, and there is none: others may have some. */
-  get #isDown(): boolean {
-    if (this.#failures === 0 || this.#backlog.size === 0 || this.#life !== "open") return false;
+  /** There is no worker, and none will be ready soon: others may have some. */
+  #isDown(now: number): boolean {
+    if (this.#life !== "open") return false;
     for (const { phase } of this.#workers.values()) if (phase === "ready") return false;
-    return true;
+    const hopelessAt = this.#starts.hopelessAt(now);
+    if (hopelessAt > now) this.#wake(hopelessAt);
+    return hopelessAt <= now;
   }
 
   #handBackAll(): void {
@@ -312,7 +321,7 @@ export class PoolState<U extends Unit> {
   /** Ends idle workers that are too many. */
   #retire(now: number): void {
     let left = this.#workers.size - this.#options.size;
-    let next = this.#respawnAt ?? Number.POSITIVE_INFINITY;
+    let next = this.#starts.nextAt ?? Number.POSITIVE_INFINITY;
     for (const worker of this.#workers.values()) {
       if (left <= 0) break;
       if (!worker.isIdle) continue;
@@ -327,11 +336,11 @@ export class PoolState<U extends Unit> {
   }
 
   /** What it has not begun is taken back first, so that it begins nothing on the way. */
-  #end(worker: WorkerSlot<U>): void {
+  #end(worker: WorkerSlot<U>, why?: string): void {
     if (worker.phase === "ending") return;
     if (this.#life !== "closed") this.#revoke(worker);
     worker.phase = "ending";
-    this.#effects.push({ type: "end", worker: worker.id });
+    this.#effects.push({ type: "end", worker: worker.id, ...(why !== undefined && { why }) });
   }
 
   #close(): void {
