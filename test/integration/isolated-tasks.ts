@@ -1,4 +1,5 @@
 // What the tests of isolation serve.
+import { execFileSync } from "node:child_process";
 import { parentPort, threadId } from "node:worker_threads";
 import { type Batch, current, InvalidParamsError, RetryError, TaskError, task } from "zerotask-node";
 
@@ -16,6 +17,10 @@ export const spin = task("spin", (ms: number = Number.POSITIVE_INFINITY) => {
   return "spun";
 });
 export const giant = task("giant", (length: number) => "x".repeat(length));
+/** In a call that no thread can be ended in. */
+export const native = task("native", (seconds: number) => {
+  execFileSync("sleep", [`${seconds}`]);
+});
 /** Leaves its worker busy for ever, as soon as its end was told. */
 export const late = task("late", () => {
   setImmediate(() => {

@@ -45,7 +45,7 @@ function unopened(kind: "thread" | "process", workers = 1, startWorker = starter
     captureConsole: false,
     rooms: [kind],
     methods: new Map<string, BatchRule | undefined>([
-      ...["spin", "add", "post", "print", "late", "giant"].map((name): [string, undefined] => [
+      ...["spin", "add", "post", "print", "late", "giant", "native"].map((name): [string, undefined] => [
         name,
         undefined,
       ]),
@@ -206,6 +206,20 @@ describe.each(["thread", "process"] as const)("a pool of one %s", (kind) => {
     await pool.close();
     await opening;
   });
+});
+
+it("goes on without a thread that can't be ended yet, and is closed without it", async () => {
+  const { pool, begun } = await openPool("thread");
+  const native = run(pool, "native", 15);
+  let isOver = false;
+  void native.answer.then(() => {
+    isOver = true;
+  });
+  await until("it to be seen", () => begun.includes(native.run));
+  pool.kill(native.run);
+  expect(await run(pool, "add", 1, 2).answer).toMatchObject({ result: 3 });
+  await pool.close();
+  expect(isOver).toBe(false);
 });
 
 it("takes nothing to heart that a task sends from its thread", async () => {

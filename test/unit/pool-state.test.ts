@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { quietMs, silentMs } from "../../packages/node/src/state/pool/patience.ts";
+import { lingerMs, quietMs, silentMs } from "../../packages/node/src/state/pool/patience.ts";
 import type { PoolEffect, PoolEvent } from "../../packages/node/src/state/pool/pool-events.ts";
 import { keepMs, PoolState, stuckMs } from "../../packages/node/src/state/pool/pool-state.ts";
 import { downMs, loadMs, respawnMs } from "../../packages/node/src/state/pool/starts.ts";
@@ -143,7 +143,7 @@ it("starts another worker for what comes while a task waits for tasks that it ca
   pool.handle({ type: "answered", worker: 2, unit: inner, tookMs: 10 }, 0);
   pool.handle({ type: "waiting", worker: 1, unit: outer, isWaiting: false }, 0);
   pool.handle({ type: "answered", worker: 1, unit: outer, tookMs: 10 }, 0);
-  expect(pool.handle({ type: "tick" }, keepMs)).toEqual([{ type: "leave", worker: 1 }]);
+  expect(acts(pool.handle({ type: "tick" }, keepMs))).toEqual([{ type: "leave", worker: 1 }]);
 });
 
 it("runs tasks beside one that waits when there can't be more workers", () => {
@@ -175,7 +175,7 @@ it("kills what has begun by ending its worker, and tells when that is gone", () 
   expect(pool.handle({ type: "seen", worker: 1, unit: endless }, 0)).toEqual([
     { type: "began", unit: endless },
   ]);
-  expect(pool.handle({ type: "kill", unit: endless }, 0)).toEqual([{ type: "end", worker: 1 }]);
+  expect(acts(pool.handle({ type: "kill", unit: endless }, 0))).toEqual([{ type: "end", worker: 1 }]);
   expect(acts(pool.handle({ type: "gone", worker: 1, running: endless, why: "was killed" }, 0))).toEqual([
     { type: "killed", unit: endless },
     { type: "spawn", worker: 2 },
@@ -279,14 +279,14 @@ it("fails nothing but what is to be killed, whatever its worker does until it is
   submit(pool, first, ahead, last);
   pool.handle({ type: "seen", worker: 1, unit: first }, 0);
   // Taking back comes first: what it has begun by then is known.
-  expect(pool.handle({ type: "kill", unit: first }, 0)).toEqual([
+  expect(acts(pool.handle({ type: "kill", unit: first }, 0))).toEqual([
     { type: "revoke", worker: 1 },
     { type: "end", worker: 1 },
   ]);
   pool.handle({ type: "revoked", worker: 1, units: [last] }, 0);
   pool.handle({ type: "answered", worker: 1, unit: first, tookMs: 1 }, 0);
   const effects = pool.handle({ type: "gone", worker: 1, running: ahead, why: "was killed" }, 0);
-  expect(effects).toEqual([
+  expect(acts(effects)).toEqual([
     { type: "dropped", unit: ahead, isRecalled: true },
     { type: "up" },
     { type: "spawn", worker: 2 },
@@ -321,7 +321,9 @@ it("kills what a worker has begun and was never seen to run", () => {
     { type: "abort", worker: 1, unit: quick },
     { type: "revoke", worker: 1 },
   ]);
-  expect(pool.handle({ type: "revoked", worker: 1, units: [] }, 0)).toEqual([{ type: "end", worker: 1 }]);
+  expect(acts(pool.handle({ type: "revoked", worker: 1, units: [] }, 0))).toEqual([
+    { type: "end", worker: 1 },
+  ]);
   expect(pool.handle({ type: "gone", worker: 1, running: undefined, why: "was killed" }, 0)).toContainEqual({
     type: "killed",
     unit: quick,
@@ -333,7 +335,7 @@ it("kills what a worker has begun and was never seen to run", () => {
   submit(other, long, ahead);
   other.handle({ type: "recall", unit: ahead }, 0);
   other.handle({ type: "revoked", worker: 1, units: [ahead] }, 0);
-  expect(other.handle({ type: "kill", unit: long }, 0)).toEqual([{ type: "end", worker: 1 }]);
+  expect(acts(other.handle({ type: "kill", unit: long }, 0))).toEqual([{ type: "end", worker: 1 }]);
 });
 
 const lateEnd = {
@@ -431,6 +433,35 @@ it("gives workers as long to be ready as it took the first ones twice, and these
   pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, loadMs);
   expect(acts(pool.handle({ type: "tick" }, 3 * loadMs - 1))).toEqual([]);
   expect(acts(pool.handle({ type: "tick" }, 3 * loadMs))).toMatchObject([{ type: "end", worker: 2 }]);
+});
+
+it("has another worker in the place of one that does not end, and one too many for no longer than that", () => {
+  const pool = opened(1);
+  const native = unit("native");
+  submit(pool, native);
+  pool.handle({ type: "seen", worker: 1, unit: native }, 0);
+  expect(pool.handle({ type: "kill", unit: native }, 0)).toContainEqual({ type: "wake", at: lingerMs });
+  expect(acts(pool.handle({ type: "tick" }, lingerMs - 1))).toEqual([]);
+  expect(acts(pool.handle({ type: "tick" }, lingerMs))).toEqual([{ type: "spawn", worker: 2 }]);
+  pool.handle({ type: "ready", worker: 2 }, lingerMs);
+  const gone = { type: "gone", worker: 1, running: native, why: "was killed" } as const;
+  // Only now it is known to be over.
+  expect(acts(pool.handle(gone, 9_000))).toEqual([{ type: "killed", unit: native }]);
+  expect(acts(pool.handle({ type: "tick" }, 9_000 + keepMs))).toEqual([]);
+});
+
+it("has no more workers that do not end than it may have at most", () => {
+  const pool = opened(1, 2);
+  for (let worker = 1; worker <= 3; worker++) {
+    const native = unit(`native ${worker}`);
+    const now = worker * 10_000;
+    expect(given(pool.handle({ type: "submit", unit: native }, now))).toHaveLength(1);
+    pool.handle({ type: "seen", worker, unit: native }, now);
+    pool.handle({ type: "kill", unit: native }, now);
+    const spawned = acts(pool.handle({ type: "tick" }, now + lingerMs));
+    expect(spawned).toEqual(worker < 3 ? [{ type: "spawn", worker: worker + 1 }] : []);
+    pool.handle({ type: "ready", worker: worker + 1 }, now + lingerMs);
+  }
 });
 
 it("gives every task one outcome, whatever workers do", () => {

@@ -132,13 +132,24 @@ export class Pool implements Executor {
     this.#onOpened?.();
     await Promise.all([...this.#workers.values()].map((worker) => worker.leave()));
     this.#handle({ type: "close" });
-    if (this.#workers.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onEmpty = resolve;
-      });
-    }
+    if (this.#workers.size > 0) await this.#emptied();
     this.#tick?.cancel();
     this.#look?.cancel();
+  }
+
+  /** A thread in a native call ends when that does, which may be never. */
+  #emptied(): Promise<void> {
+    const { runtime, logger } = this.#host;
+    return new Promise<void>((resolve) => {
+      const timer = runtime.after(endMs, () => {
+        logger.warn({ kind: this.#options.kind, workers: this.#workers.size }, "workers have not ended yet");
+        resolve();
+      });
+      this.#onEmpty = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   /** From 1 on, as a worker notes it in 32 bits. */

@@ -25,6 +25,9 @@ export function hasBeenHeard(worker: WorkerSlot<Unit>): void {
   worker.quietMs = quietMs;
 }
 
+/** A worker that is to end and does not, as a thread in a native call, has another one in its place after this time. */
+export const lingerMs = 2_000;
+
 /** When a worker is to be ended that goes on as it does, and why; `undefined` for never. */
 export function endDue(worker: WorkerSlot<Unit>, loadMs: number): { at: number; why: string } | undefined {
   const { phase, isRevoked, given, idleSince } = worker;

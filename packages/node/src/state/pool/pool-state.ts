@@ -1,6 +1,6 @@
 // A pool of workers as a pure state machine: who runs what, and what becomes of it when a worker dies.
 import { Backlog } from "./backlog.ts";
-import { endDue, hasBeenHeard, isTooQuiet } from "./patience.ts";
+import { endDue, hasBeenHeard, isTooQuiet, lingerMs } from "./patience.ts";
 import type { PoolEffect, PoolEvent, PoolEventOf } from "./pool-events.ts";
 import { RunTimes } from "./run-times.ts";
 import { Starts } from "./starts.ts";
@@ -23,6 +23,8 @@ export class PoolState<U extends Unit> {
   #lastWorker = 0;
   #life: "new" | "opening" | "open" | "closed" = "new";
   readonly #starts = new Starts();
+  /** Workers that should have ended by now. */
+  #givenUp = 0;
   /** All was handed back, as there was no worker. */
   #hasHandedBack = false;
   #wakeAt: number | undefined;
@@ -55,16 +57,17 @@ export class PoolState<U extends Unit> {
         break;
       case "abort":
       case "kill":
-        this.#onUnwanted(event.unit, event.type === "kill");
+        this.#onUnwanted(event.unit, event.type === "kill", now);
         break;
       case "tick":
         this.#wakeAt = undefined;
         this.#starts.onTick(now);
         this.#endOverdue(now);
+        this.#giveUp(now);
         this.#retire(now);
         break;
       case "close":
-        this.#close();
+        this.#close(now);
         break;
       default: {
         const worker = this.#workers.get(event.worker);
@@ -87,7 +90,7 @@ export class PoolState<U extends Unit> {
       case "revoked":
         this.#onGivenBack(worker, event.units, now);
         worker.hasOnlyBegun = true;
-        for (const { isKilled } of worker.given.values()) if (isKilled) this.#end(worker);
+        for (const { isKilled } of worker.given.values()) if (isKilled) this.#end(worker, now);
         this.#wakeToEnd(worker);
         break;
       case "resumed":
@@ -134,7 +137,7 @@ export class PoolState<U extends Unit> {
     if (worker.isRevoked) this.#wakeToEnd(worker);
     this.#starts.onWorked();
     this.#times.note(unit.method, tookMs);
-    if (worker.given.size === 0 && this.#workers.size > this.#options.size) this.#wake(now + keepMs);
+    if (worker.given.size === 0 && this.#count > this.#options.size) this.#wake(now + keepMs);
   }
 
   #onGivenBack(worker: WorkerSlot<U>, units: readonly U[], now: number): void {
@@ -155,7 +158,7 @@ export class PoolState<U extends Unit> {
     }
     given.seenAt ??= now;
     hasBeenHeard(worker);
-    if (given.isKilled) this.#end(worker);
+    if (given.isKilled) this.#end(worker, now);
     else if (now - given.seenAt >= stuckMs && worker.markLong(given)) this.#revoke(worker);
   }
 
@@ -167,7 +170,20 @@ export class PoolState<U extends Unit> {
       if (due.at > now) this.#wake(due.at);
       else {
         if (worker.phase === "starting") this.#wake(this.#starts.onFailed(now));
-        this.#end(worker, due.why);
+        this.#end(worker, now, due.why);
+      }
+    }
+  }
+
+  /** What can't end yet still has its task, but others are not to wait for it. */
+  #giveUp(now: number): void {
+    for (const worker of this.#workers.values()) {
+      const { endingSince, isGivenUp } = worker;
+      if (endingSince === undefined || isGivenUp) continue;
+      if (endingSince + lingerMs > now) this.#wake(endingSince + lingerMs);
+      else {
+        worker.isGivenUp = true;
+        this.#givenUp++;
       }
     }
   }
@@ -189,7 +205,7 @@ export class PoolState<U extends Unit> {
     this.#effects.push({ type: "revoke", worker: worker.id });
   }
 
-  #onUnwanted(unit: U, isKilled: boolean): void {
+  #onUnwanted(unit: U, isKilled: boolean, now: number): void {
     if (this.#backlog.takeOut(unit)) {
       this.#drop(unit, false);
       return;
@@ -199,7 +215,7 @@ export class PoolState<U extends Unit> {
       if (given === undefined) continue;
       given.isAborted = true;
       given.isKilled ||= isKilled;
-      if (isKilled && (given.hasBegun || worker.hasOnlyBegun)) this.#end(worker);
+      if (isKilled && (given.hasBegun || worker.hasOnlyBegun)) this.#end(worker, now);
       else {
         this.#effects.push({ type: "abort", worker: worker.id, unit });
         if (!given.hasBegun) this.#revoke(worker);
@@ -227,6 +243,7 @@ export class PoolState<U extends Unit> {
    */
   #onGone(worker: WorkerSlot<U>, running: U | undefined, why: string, now: number): void {
     this.#workers.delete(worker.id);
+    if (worker.isGivenUp) this.#givenUp--;
     const wasEnded = worker.phase === "ending" && this.#life !== "closed";
     const left: Given<U>[] = [];
     const innocent: U[] = [];
@@ -245,7 +262,7 @@ export class PoolState<U extends Unit> {
     if (worker.phase === "ending" || worker.hasWorked || worker.given.size > left.length) return;
     if (this.#life === "opening") {
       this.#effects.push({ type: "unusable", why });
-      this.#close();
+      this.#close(now);
       return;
     }
     this.#wake(this.#starts.onFailed(now));
@@ -279,7 +296,7 @@ export class PoolState<U extends Unit> {
    */
   #grow(now: number): void {
     if (this.#life === "new" || !this.#starts.mayStart(now)) return;
-    while (this.#workers.size < this.#options.size) this.#spawn(now);
+    while (this.#count < this.#options.size && mayGrow(this.#workers, this.#options)) this.#spawn(now);
     if (this.#backlog.size === 0) return;
     let more = 0;
     let starting = 0;
@@ -320,7 +337,7 @@ export class PoolState<U extends Unit> {
 
   /** Ends idle workers that are too many. */
   #retire(now: number): void {
-    let left = this.#workers.size - this.#options.size;
+    let left = this.#count - this.#options.size;
     let next = this.#starts.nextAt ?? Number.POSITIVE_INFINITY;
     for (const worker of this.#workers.values()) {
       if (left <= 0) break;
@@ -328,25 +345,35 @@ export class PoolState<U extends Unit> {
       if (worker.idleSince + keepMs > now) next = Math.min(next, worker.idleSince + keepMs);
       else {
         left--;
-        worker.phase = "ending";
+        this.#beginEnding(worker, now);
         this.#effects.push({ type: "leave", worker: worker.id });
       }
     }
     if (Number.isFinite(next)) this.#wake(next);
   }
 
+  #beginEnding(worker: WorkerSlot<U>, now: number): void {
+    worker.phase = "ending";
+    worker.endingSince = now;
+    if (this.#life !== "closed") this.#wake(now + lingerMs);
+  }
+
+  get #count(): number {
+    return this.#workers.size - this.#givenUp;
+  }
+
   /** What it has not begun is taken back first, so that it begins nothing on the way. */
-  #end(worker: WorkerSlot<U>, why?: string): void {
+  #end(worker: WorkerSlot<U>, now: number, why?: string): void {
     if (worker.phase === "ending") return;
     if (this.#life !== "closed") this.#revoke(worker);
-    worker.phase = "ending";
+    this.#beginEnding(worker, now);
     this.#effects.push({ type: "end", worker: worker.id, ...(why !== undefined && { why }) });
   }
 
-  #close(): void {
+  #close(now: number): void {
     this.#life = "closed";
     for (const unit of this.#backlog.takeAll(() => true)) this.#drop(unit, false);
-    for (const worker of this.#workers.values()) this.#end(worker);
+    for (const worker of this.#workers.values()) this.#end(worker, now);
   }
 
   #drop(unit: U, isRecalled: boolean): void {

@@ -34,7 +34,7 @@ export function workerFor<U extends Unit>(
   let busy = 0;
   for (const worker of workers.values()) {
     if (worker.isIdle) idle ??= worker;
-    else if (worker.given.size > worker.waiting) busy++;
+    else if (worker.given.size > worker.waiting && !worker.isGivenUp) busy++;
     const isOpen = worker.mayBegin && worker.waiting === 0 && worker.given.size < maxAhead;
     if (!isOpen || worker.isIdle || worker.aheadMs + expectedMs > aheadMs) continue;
     if (best === undefined || worker.aheadMs < best.aheadMs) best = worker;

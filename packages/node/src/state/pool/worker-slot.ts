@@ -58,6 +58,10 @@ export class WorkerSlot<U extends Unit> {
   hasWorked = false;
   /** Since when it has been idle; before that, since when it has been starting. */
   idleSince: number;
+  /** Since when it is to end. */
+  endingSince: number | undefined;
+  /** That takes too long: it does not count any more. */
+  isGivenUp = false;
   /** It begins nothing until it has heard that all it had not begun was taken back from it. */
   isRevoked = false;
   /** All that it had not begun was taken back: what it still has it has begun, also where it was not seen to. */
