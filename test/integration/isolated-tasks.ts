@@ -17,6 +17,11 @@ export const spin = task("spin", (ms: number = Number.POSITIVE_INFINITY) => {
   return "spun";
 });
 export const giant = task("giant", (length: number) => "x".repeat(length));
+/** Tells much, and lets its worker do nothing else meanwhile. */
+export const chatty = task("chatty", (count: number) => {
+  for (let n = 0; n < count; n++) current().emit("chat", "x".repeat(50_000));
+  return count;
+});
 /** In a call that no thread can be ended in. */
 export const native = task("native", (seconds: number) => {
   execFileSync("sleep", [`${seconds}`]);

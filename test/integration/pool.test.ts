@@ -7,6 +7,7 @@ import { startThread } from "../../packages/node/src/executors/thread-worker.ts"
 import { Run } from "../../packages/node/src/run.ts";
 import type { RunHost } from "../../packages/node/src/run-context.ts";
 import type { Answer } from "../../packages/node/src/state/node-state.ts";
+import { maxUnderWay } from "../../packages/node/src/worker/report-credit.ts";
 import { gate } from "../support/cluster.ts";
 import { until } from "../support/wait.ts";
 
@@ -19,6 +20,10 @@ interface Opened {
   readonly recalled: Run[];
   /** The rooms that had no worker, and have one again. */
   readonly up: string[];
+  /** The params of what its tasks told. */
+  readonly reports: { readonly [name: string]: unknown }[];
+  /** Whether the broker is, as its tasks are to believe. */
+  readonly behind: { isBehind: boolean };
 }
 
 async function openPool(
@@ -36,6 +41,8 @@ function unopened(kind: "thread" | "process", workers = 1, startWorker = starter
   const begun: Run[] = [];
   const recalled: Run[] = [];
   const up: string[] = [];
+  const reports: Opened["reports"] = [];
+  const behind = { isBehind: false };
   const options = {
     kind,
     startWorker,
@@ -45,10 +52,9 @@ function unopened(kind: "thread" | "process", workers = 1, startWorker = starter
     captureConsole: false,
     rooms: [kind],
     methods: new Map<string, BatchRule | undefined>([
-      ...["spin", "add", "post", "print", "late", "giant", "native"].map((name): [string, undefined] => [
-        name,
-        undefined,
-      ]),
+      ...["spin", "add", "post", "print", "late", "giant", "native", "chatty"].map(
+        (name): [string, undefined] => [name, undefined],
+      ),
       ["lengths", { max: 10, waitMs: 200 }],
     ]),
   };
@@ -61,14 +67,15 @@ function unopened(kind: "thread" | "process", workers = 1, startWorker = starter
     endpoint: () => "",
     limits: () => ({ bytes: 1_000, depth: 10 }),
     send: () => undefined,
-    report: () => undefined,
+    report: (_link, _method, params) => void reports.push(params),
+    isBehind: () => behind.isBehind,
     onThrown: () => undefined,
     onWaiting: () => undefined,
     onBegan: (run) => void begun.push(run),
     onRecalled: (run) => void recalled.push(run),
     onUp: (rooms) => void up.push(...rooms),
   });
-  return { pool, begun, recalled, up };
+  return { pool, begun, recalled, up, reports, behind };
 }
 
 let last = 0;
@@ -198,6 +205,25 @@ describe.each(["thread", "process"] as const)("a pool of one %s", (kind) => {
       error: { code: -32061, message: expect.stringContaining("Expected a result of at most 1000 bytes") },
     });
     expect(longest).toBeLessThan(1_000);
+  });
+
+  it("passes on no more of what a task tells than can be, and tells how much was dropped", async () => {
+    const { pool, reports, behind } = await openPool(kind);
+    behind.isBehind = true;
+    // Without a break: 20 MB in all.
+    expect(await run(pool, "chatty", 400).answer).toMatchObject({ result: 400 });
+    const told = reports.filter(({ event }) => event === "chat").length;
+    expect([told > 0, told <= maxUnderWay / 50_000]).toEqual([true, true]);
+    expect(reports.at(-1)).toMatchObject({
+      lines: [{ level: "warn", message: expect.stringContaining(`: ${400 - told} (`) }],
+    });
+    // The broker takes them again.
+    behind.isBehind = false;
+    await until("all to be told", async () => {
+      reports.length = 0;
+      await run(pool, "chatty", 2).answer;
+      return reports.length === 2;
+    });
   });
 
   it("is closed while it opens", async () => {

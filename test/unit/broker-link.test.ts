@@ -8,7 +8,8 @@ import {
   type Runtime,
   systemRuntime,
 } from "zerotask-core";
-import { Node } from "zerotask-node";
+import { current, Node } from "zerotask-node";
+import { until } from "../support/wait.ts";
 
 interface Told {
   readonly method?: string;
@@ -25,6 +26,8 @@ interface Linked {
   /** What it has told of its methods. */
   readonly methods: () => unknown;
   push(...messages: readonly object[]): void;
+  /** How much the node could not send so far. */
+  readonly outbox: { unsent: number };
   /** Lets the timers of a time fire that are under way. */
   fire(ms: number): void;
 }
@@ -47,9 +50,13 @@ async function link(setUp: (dispatcher: Dispatcher) => void, drainMs = 0): Promi
     const text = JSON.stringify(messages.map((message) => ({ jsonrpc: "2.0", ...message })));
     handlers?.onMessage(Buffer.from(text));
   };
+  const outbox = { unsent: 0 };
   const dial: Dial = (_endpoint, given) => {
     handlers = given;
     return {
+      get unsent() {
+        return outbox.unsent;
+      },
       send: (text) => {
         const told = JSON.parse(text) as Told;
         if (told.id !== "introduction") sent.push(told);
@@ -73,7 +80,7 @@ async function link(setUp: (dispatcher: Dispatcher) => void, drainMs = 0): Promi
     for (const [timer, { ms: due, callback }] of [...timers])
       if (due === ms && timers.delete(timer)) callback();
   };
-  return { node, sent, methods: () => methods, push, fire };
+  return { node, sent, methods: () => methods, push, fire, outbox };
 }
 
 const nameInstance = (id: string, method: string, params?: unknown): object => ({
@@ -190,4 +197,24 @@ it("runs what is collected when it stops, rather than wait", async () => {
     ["b#1", 4],
   ]);
   expect(sent.at(-1)?.method).toBe("zerotask.broker.node_disconnect");
+});
+
+it("tells nothing of what runs while a broker takes less than that, but how much was dropped", async () => {
+  const { push, sent, outbox } = await link((dispatcher) => {
+    dispatcher.add("chat", () => {
+      for (const unsent of [0, 5_000_000]) {
+        outbox.unsent = unsent;
+        current().emit("unsent", unsent);
+      }
+      return "done";
+    });
+  });
+  push({ method: "chat", params: [], id: "task#1" });
+  await until("its answer", () => sent.some(({ id }) => id === "task#1"));
+  expect(
+    sent.flatMap(({ method, params }) => (method?.includes("node_task") === true ? [params] : [])),
+  ).toMatchObject([
+    { event: "unsent", data: 0 },
+    { lines: [{ level: "warn", message: expect.stringMatching(/lines of this task: 1 /) }] },
+  ]);
 });

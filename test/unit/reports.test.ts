@@ -1,5 +1,6 @@
 // What a node tells of the data that its handlers emit and log.
 import { expect, it } from "vitest";
+import type { Runtime } from "zerotask-core";
 import { Reports } from "../../packages/node/src/reports.ts";
 import { SimulatedProcess, Simulator } from "../simulation/simulator.ts";
 
@@ -10,6 +11,7 @@ function told(data: unknown): unknown[] {
   const sent: { readonly [name: string]: unknown }[] = [];
   const reports = new Reports(new SimulatedProcess(new Simulator(1), "node"), (_run, _method, params) => {
     sent.push(params);
+    return true;
   });
   reports.event(run, "e", data);
   reports.log(run, { at: 0, level: "info", message: "m", data });
@@ -40,6 +42,7 @@ it("tells lines within 10 ms, and progress every 100 ms, whichever else waits", 
   const reports = new Reports(new SimulatedProcess(simulator, "node"), (_run, _method, params) => {
     const { lines, data } = params as { lines?: { message: string }[]; data?: { fraction: number } };
     sent.push([simulator.elapsed, lines?.map(({ message }) => message) ?? data?.fraction]);
+    return true;
   });
   const log = (message: string): void => reports.log(run, { at: simulator.elapsed, level: "info", message });
   reports.progress(run, { fraction: 0.1 });
@@ -54,4 +57,32 @@ it("tells lines within 10 ms, and progress every 100 ms, whichever else waits", 
     [10, ["a", "b"]],
     [100, 0.3],
   ]);
+});
+
+it("tells how many events and lines were dropped: when there is room again, once a second, and at the end", () => {
+  const process = new SimulatedProcess(new Simulator(1), "node");
+  let now = 0;
+  let hasRoom = false;
+  const sent: string[] = [];
+  const runtime = { ...process, now: () => now, wall: () => now, after: () => ({ cancel: () => undefined }) };
+  const reports = new Reports(runtime as unknown as Runtime, (_run, _method, params, isDue) => {
+    const { event, lines = [] } = params as { event?: string; lines?: { message: string }[] };
+    if (!hasRoom && !isDue) return false;
+    sent.push(event ?? lines.map(({ message }) => /task: (\d+)/.exec(message)?.[1] ?? message).join());
+    return true;
+  });
+  const emit = (event: string): void => reports.event(run, event, 1);
+  emit("lost");
+  for (const message of ["a", "b"]) reports.log(run, { at: now, level: "info", message });
+  emit("lost");
+  hasRoom = true;
+  emit("first");
+  now = 1_000;
+  emit("second");
+  hasRoom = false;
+  emit("lost");
+  reports.flush(run);
+  expect(sent).toEqual(["first", "second", "4", "1"]);
+  reports.flush(run);
+  expect(sent).toHaveLength(4);
 });

@@ -31,6 +31,7 @@ import {
 import { answerWithin } from "./answer-size.ts";
 import type { PoolRoom } from "./executors/executors.ts";
 import type { LocalRequest } from "./local-tasks.ts";
+import { Untold } from "./untold.ts";
 
 interface Welcome {
   readonly limits: { readonly message_bytes: number; readonly depth?: number };
@@ -79,8 +80,8 @@ function describeMethod({ name, params, ...options }: MethodDescription): object
   return { name, ...(params !== undefined && { params }), ...traitsToWire(options) };
 }
 
-/** How many reports wait for a broker that is away. */
-const maxUntold = 1_000;
+/** No more is told to a broker of what runs while this much could not be sent to it, in UTF-16 units. */
+const maxUnsent = 4 * 1024 * 1024;
 /** A name's owner that was killed may be there for so long. */
 const namePatienceMs = 3_000;
 
@@ -92,7 +93,7 @@ export class BrokerLink {
   /** Answers that came when there was no broker to take them. */
   readonly #unsent = new Map<string, string>();
   /** Reports that came meanwhile. */
-  #untold: string[] = [];
+  readonly #untold = new Untold();
   #heartbeat: Timer | undefined;
   /** An outage is told of once, not at every attempt to end it. */
   #isDown = false;
@@ -183,12 +184,20 @@ export class BrokerLink {
     this.#link.close();
   }
 
-  /** Tells something of a run, now or when the broker is back. Of what can't be told for long, the latest is kept. */
-  report(method: string, params: { readonly [name: string]: unknown }): void {
+  /** The broker takes less than there is to tell it. */
+  get isBehind(): boolean {
+    return this.#link.unsent > maxUnsent;
+  }
+
+  /**
+   * Tells something of a run, now or when the broker is back. Of what can't be told for long, the latest is kept.
+   * @returns false where it is dropped, as the broker is behind; not if it `isDue`
+   */
+  report(method: string, params: { readonly [name: string]: unknown }, isDue: boolean): boolean {
+    if (this.isBehind && !isDue) return false;
     const text = JSON.stringify(notification(method, params));
-    if (this.#link.send(text)) return;
-    this.#untold.push(text);
-    if (this.#untold.length > maxUntold) this.#untold.shift();
+    if (!this.#link.send(text)) this.#untold.add(text);
+    return true;
   }
 
   #notify(method: string, params: { readonly [name: string]: unknown }): void {
@@ -225,8 +234,7 @@ export class BrokerLink {
       this.#unsent.delete(id);
       this.#handlers.onForgotten(id);
     }
-    for (const text of this.#untold) this.#link.send(text);
-    this.#untold = [];
+    for (const text of this.#untold.take()) this.#link.send(text);
     for (const text of this.#unsent.values()) this.#link.send(text);
     this.#unsent.clear();
     this.#handlers.onWelcome();

@@ -78,7 +78,7 @@ export class Node implements NodeSetup {
     this.#streams = new NodeStreams(this.#executor);
     this.#host = {
       runtime,
-      reports: new Reports(runtime, (run, method, params) => this.#links[run.link]?.report(method, params)),
+      reports: new Reports(runtime, ({ link }, ...report) => this.#links[link]?.report(...report) ?? false),
       clientOf: (run) => this.#nested.clientOf(run),
       pipeline: this.#pipeline,
       streamsOf: (link, id, shape) => streamsOver(this.#streamLinks, link, id, shape),
@@ -279,7 +279,8 @@ export class Node implements NodeSetup {
       dial,
       endpoint: (link) => this.#endpointOf(link),
       ...this.#streamLinks,
-      report: (link, method, params) => this.#links[link]?.report(method, params),
+      report: (link, method, params) => void this.#links[link]?.report(method, params, true),
+      isBehind: (link) => this.#links[link]?.isBehind === true,
       onThrown: (run, error) => this.#exceptions.onThrown(run, error),
       onWaiting: (run, change) => this.#handle({ type: "waiting", assignment: run, change }),
       onBegan: (run) => this.#handle({ type: "began", assignment: run }),

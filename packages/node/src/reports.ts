@@ -24,8 +24,17 @@ export interface Reported {
   readonly isOver: boolean;
 }
 
-/** Takes what goes to the broker of a run: the method and the params of a notification. */
-export type Send = (run: Reported, method: string, params: { readonly [name: string]: unknown }) => void;
+/**
+ * Takes what goes to the broker of a run: the method and the params of a notification.
+ * @param isDue it is not to be dropped
+ * @returns whether it was taken: it is dropped where more is told than can be passed on
+ */
+export type Send = (
+  run: Reported,
+  method: string,
+  params: { readonly [name: string]: unknown },
+  isDue: boolean,
+) => boolean;
 
 interface Gathered {
   lines: LogLine[];
@@ -34,12 +43,18 @@ interface Gathered {
   quietUntil: number;
   lineTimer: Timer | undefined;
   progressTimer: Timer | undefined;
+  /** How many events and lines were dropped, and not told of so far. */
+  dropped: number;
+  /** Until then that is not told. */
+  droppedUntil: number;
 }
 
 /** How long lines are gathered, and how far apart the progress of one task is told. */
 const gatherMs = 10;
 const progressMs = 100;
 const maxLines = 200;
+/** How far apart it is told how much of one task was dropped. */
+const droppedMs = 1_000;
 
 export class Reports {
   readonly #runtime: Runtime;
@@ -83,6 +98,9 @@ export class Reports {
   /** The run ends: what was gathered is told before its answer, and nothing of it is kept. */
   flush(run: Reported): void {
     this.#tell(run);
+    const gathered = this.#gathered.get(run);
+    if (gathered === undefined) return;
+    this.#tellDropped(run, gathered);
     this.#gathered.delete(run);
   }
 
@@ -95,6 +113,8 @@ export class Reports {
         quietUntil: 0,
         lineTimer: undefined,
         progressTimer: undefined,
+        dropped: 0,
+        droppedUntil: 0,
       };
       this.#gathered.set(run, gathered);
     }
@@ -118,7 +138,7 @@ export class Reports {
     const { lines } = gathered;
     if (lines.length === 0) return;
     gathered.lines = [];
-    this.#send(run, BrokerMethod.NodeTaskLog, { task_id: run.id, lines });
+    this.#pass(run, BrokerMethod.NodeTaskLog, { task_id: run.id, lines }, lines.length);
   }
 
   #tellProgress(run: Reported, gathered: Gathered): void {
@@ -134,7 +154,29 @@ export class Reports {
   #sendEvent(run: Reported, event: string, data: unknown): void {
     const told = toldData(data);
     const sent = told === undefined ? {} : { data: told };
-    this.#send(run, BrokerMethod.NodeTaskEvent, { task_id: run.id, event, ...sent });
+    this.#pass(run, BrokerMethod.NodeTaskEvent, { task_id: run.id, event, ...sent }, 1);
+  }
+
+  /** @param count how many events or lines that is */
+  #pass(run: Reported, method: string, params: { readonly [name: string]: unknown }, count: number): void {
+    if (!this.#send(run, method, params, false)) {
+      const gathered = this.#of(run);
+      if (gathered.dropped === 0) gathered.droppedUntil = this.#runtime.now() + droppedMs;
+      gathered.dropped += count;
+      return;
+    }
+    const gathered = this.#gathered.get(run);
+    if (gathered === undefined || gathered.dropped === 0) return;
+    if (gathered.droppedUntil <= this.#runtime.now()) this.#tellDropped(run, gathered);
+  }
+
+  #tellDropped(run: Reported, gathered: Gathered): void {
+    const { dropped } = gathered;
+    if (dropped === 0) return;
+    gathered.dropped = 0;
+    const message = `Dropped events and lines of this task: ${dropped} (it told more than could be passed on)`;
+    const line: LogLine = { at: Math.round(this.#runtime.wall()), level: "warn", message };
+    this.#send(run, BrokerMethod.NodeTaskLog, { task_id: run.id, lines: [line] }, true);
   }
 }
 

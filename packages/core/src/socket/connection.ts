@@ -1,6 +1,8 @@
 // The seam under sessions: one connection to a broker's request socket, whatever carries it.
 
 export interface Connection {
+  /** How much is queued that could not be sent yet, in UTF-16 units, where that is known. */
+  readonly unsent?: number;
   /** Queues one JSON text; all that a tick queues leaves as one message. */
   send(text: string): void;
   /** From now on no message has more entries or bytes, but for one that has a single entry. */

@@ -37,6 +37,10 @@ class DealerConnection implements Connection {
     void this.#receive();
   }
 
+  get unsent(): number {
+    return this.#outbox.length;
+  }
+
   send(text: string): void {
     this.#outbox.push(text);
     if (this.#sending !== undefined) return;

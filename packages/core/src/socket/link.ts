@@ -47,6 +47,11 @@ export class Link<Welcome> {
     return this.#ready;
   }
 
+  /** How much could not be sent yet, in UTF-16 units. */
+  get unsent(): number {
+    return this.#connection?.unsent ?? 0;
+  }
+
   /** Dials now. */
   open(): void {
     if (this.#closed || this.#connection !== undefined) return;

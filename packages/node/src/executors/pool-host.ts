@@ -15,6 +15,8 @@ export interface PoolHost {
   send(link: number, text: string): void;
   /** A task tells something while it runs. */
   report(link: number, method: string, params: { readonly [name: string]: unknown }): void;
+  /** Its broker takes less than there is to tell it: workers are to tell less. */
+  isBehind(link: number): boolean;
   /** Its handler threw, or its worker died. */
   onThrown(run: Run, error: unknown): void;
   /** It waits for tasks that it called (+1), or for none any more (−1). */

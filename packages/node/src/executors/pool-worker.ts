@@ -13,6 +13,7 @@ import {
 } from "../worker/protocol.ts";
 import { thrownFromText } from "../worker/thrown.ts";
 import type { PoolHost, PoolOptions } from "./pool-host.ts";
+import { TakenReports } from "./taken-reports.ts";
 import type { PoolUnit } from "./unit.ts";
 import type { WorkerHandle } from "./worker-handle.ts";
 import { WorkerSockets } from "./worker-sockets.ts";
@@ -38,6 +39,7 @@ export class PoolWorker {
   readonly #handlers: PoolWorkerHandlers;
   readonly #handle: WorkerHandle;
   readonly #sockets: WorkerSockets;
+  readonly #reports: TakenReports;
   readonly #units = new Map<number, PoolUnit>();
   /** How many runs of a batch wait for others. */
   readonly #waiting = new Map<PoolUnit, number>();
@@ -69,6 +71,7 @@ export class PoolWorker {
         onGone: (why) => this.#onGone(why),
       },
     );
+    this.#reports = new TakenReports(host, (total) => this.#handle.tookReports(total));
     const init: Init = { modules, captureConsole };
     this.#send(`${ToWorker.Init} ${JSON.stringify(init)}`);
   }
@@ -163,6 +166,7 @@ export class PoolWorker {
     this.#isGone = true;
     this.#onLeft?.();
     this.#sockets.close();
+    this.#reports.close();
     this.#handlers.onGone(why, running);
   }
 
@@ -186,8 +190,10 @@ export class PoolWorker {
         break;
       case FromWorker.Report: {
         const link = line.number();
-        const [method, params] = JSON.parse(line.rest()) as [string, { [name: string]: unknown }];
+        const text = line.rest();
+        const [method, params] = JSON.parse(text) as [string, { [name: string]: unknown }];
         this.#host.report(link, method, params);
+        this.#reports.took(link, text.length);
         break;
       }
       case FromWorker.Thrown: {

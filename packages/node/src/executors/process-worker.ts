@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { channelFd, readLines, wordBytes } from "../worker/pipe.ts";
-import { isMemoryWord, isRevokedWord, orderWord, unitWord, words } from "../worker/port.ts";
+import { isMemoryWord, isRevokedWord, orderWord, takenWord, unitWord, words } from "../worker/port.ts";
 import { outOfMemory, type StartWorker, workerFile } from "./worker-handle.ts";
 
 /** How long to wait for what a worker said last, when it is gone and its pipe is not. */
@@ -69,6 +69,7 @@ export const startProcess: StartWorker = ({ maxMemoryMb }, handlers) => {
       return mark.read(orderWord);
     },
     resume: () => mark.write(isRevokedWord, 0),
+    tookReports: (total) => mark.write(takenWord, total | 0),
     end: () => void child.kill("SIGKILL"),
   };
 };

@@ -1,6 +1,6 @@
 // A worker that is a thread of this process.
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
-import { isRevokedWord, orderWord, unitWord, words } from "../worker/port.ts";
+import { isRevokedWord, orderWord, takenWord, unitWord, words } from "../worker/port.ts";
 import { outOfMemory, type StartWorker, workerFile } from "./worker-handle.ts";
 
 export const startThread: StartWorker = ({ maxMemoryMb }, handlers) => {
@@ -30,6 +30,7 @@ export const startThread: StartWorker = ({ maxMemoryMb }, handlers) => {
       return Atomics.load(view, orderWord);
     },
     resume: () => void Atomics.store(view, isRevokedWord, 0),
+    tookReports: (total) => void Atomics.store(view, takenWord, total | 0),
     end: () => void worker.terminate(),
   };
 };

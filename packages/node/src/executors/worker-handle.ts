@@ -12,6 +12,8 @@ export interface WorkerHandle {
   revoke(): number;
   /** It may begin again what it is given from now on. */
   resume(): void;
+  /** How much of all its reports was taken and passed on, in UTF-16 units and 32 bits. */
+  tookReports(total: number): void;
   /** Ends it by force. */
   end(): void;
 }

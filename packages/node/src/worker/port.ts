@@ -12,15 +12,18 @@ export interface Port {
    * never will be.
    */
   claim(unit: number, order: number): boolean;
+  /** How much of all reports the node has taken and passed on, in UTF-16 units and 32 bits; also while this thread is busy. */
+  reportsTaken(): number;
 }
 
-/** What a worker and its node share, in words of 32 bits: the unit that it began last, its order, and two flags. */
+/** What a worker and its node share, in words of 32 bits: the unit that it began last, its order, two flags, and a count. */
 export const unitWord = 0;
 export const orderWord = 1;
 export const isRevokedWord = 2;
 /** Only of processes: it ended itself, as it needed too much memory. */
 export const isMemoryWord = 3;
-export const words = 4;
+export const takenWord = 4;
+export const words = 5;
 
 const orders = 2 ** 30;
 

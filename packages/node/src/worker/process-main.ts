@@ -3,13 +3,14 @@ import { readSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { channelFd, markFd, readLines, wordBytes } from "./pipe.ts";
-import { isRevokedWord } from "./port.ts";
+import { isRevokedWord, takenWord } from "./port.ts";
 import { serve } from "./worker.ts";
 
 const socket = new Socket({ fd: channelFd, readable: true, writable: true });
 /** The unit that began last, and its order. */
 const own = new Int32Array(2);
 const isRevoked = new Int32Array(1);
+const taken = new Int32Array(1);
 
 const take = serve({
   send: (text) => void socket.write(`${text}\n`),
@@ -21,6 +22,10 @@ const take = serve({
     if (isRevoked[0] === 0) return true;
     write(unitBefore, orderBefore);
     return false;
+  },
+  reportsTaken: () => {
+    readSync(markFd, taken, 0, wordBytes, takenWord * wordBytes);
+    return (taken[0] ?? 0) >>> 0;
   },
 });
 const maxMemoryMb = Number(process.argv[2] ?? 0);

@@ -1,6 +1,6 @@
 // The beginning of a worker that is a thread.
 import { type MessagePort, workerData } from "node:worker_threads";
-import { isRevokedWord, orderWord, unitWord } from "./port.ts";
+import { isRevokedWord, orderWord, takenWord, unitWord } from "./port.ts";
 import { serve } from "./worker.ts";
 
 const data = workerData as { shared?: SharedArrayBuffer; port?: MessagePort };
@@ -23,5 +23,6 @@ const take = serve({
     Atomics.store(view, orderWord, before);
     return false;
   },
+  reportsTaken: () => Atomics.load(view, takenWord) >>> 0,
 });
 port.on("message", take);

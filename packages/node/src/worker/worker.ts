@@ -13,6 +13,7 @@ import { WorkerConnections } from "./connections.ts";
 import { Jobs, WorkerRun } from "./jobs.ts";
 import { Lines, type Port } from "./port.ts";
 import { FromWorker, type Init, Line, type LinkInfo, type StreamPush, ToWorker } from "./protocol.ts";
+import { ReportCredit } from "./report-credit.ts";
 import { thrownToText } from "./thrown.ts";
 
 /** Takes the messages of a node from now on. @returns what takes one */
@@ -51,15 +52,19 @@ class Worker {
       }),
       onWaiting: (run, change) => this.#jobs.onWaiting(run as WorkerRun, change),
     });
+    const credit = new ReportCredit(port);
     const links = {
       send: (link: number, text: string) => lines.send(`${FromWorker.Stream} ${link} ${text}`),
       limits: (link: number) => this.#links[link]?.limits ?? noItems,
     };
     this.#host = {
       runtime: systemRuntime,
-      reports: new Reports(systemRuntime, ({ link }, method, params) =>
-        lines.send(`${FromWorker.Report} ${link} ${JSON.stringify([method, params])}`),
-      ),
+      reports: new Reports(systemRuntime, ({ link }, method, params, isDue) => {
+        const text = JSON.stringify([method, params]);
+        if (!credit.take(text.length, isDue)) return false;
+        lines.send(`${FromWorker.Report} ${link} ${text}`);
+        return true;
+      }),
       clientOf: (run) => nested.clientOf(run),
       pipeline: this.#pipeline,
       streamsOf: (link, id, shape) => streamsOver(links, link, id, shape),
