@@ -1,6 +1,8 @@
 // A pool with real workers, by itself: what its node can do with runs that it does not want any more.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type BatchRule, type Response, silentLogger, systemRuntime } from "zerotask-core";
+import { type BatchRule, type Logger, type Response, silentLogger, systemRuntime } from "zerotask-core";
 import { Pool } from "../../packages/node/src/executors/pool.ts";
 import { startProcess } from "../../packages/node/src/executors/process-worker.ts";
 import { startThread } from "../../packages/node/src/executors/thread-worker.ts";
@@ -10,6 +12,7 @@ import type { Answer } from "../../packages/node/src/state/node-state.ts";
 import { maxUnderWay } from "../../packages/node/src/worker/report-credit.ts";
 import { gate } from "../support/cluster.ts";
 import { until } from "../support/wait.ts";
+import { folderWith } from "../support/watched.ts";
 
 const starters = { thread: startThread, process: startProcess };
 const runHost = { runtime: systemRuntime } as RunHost;
@@ -37,7 +40,25 @@ async function openPool(
   return opened;
 }
 
-function unopened(kind: "thread" | "process", workers = 1, startWorker = starters[kind]): Opened {
+interface Served {
+  readonly logger: Logger;
+  readonly module: string;
+  readonly methods: readonly string[];
+}
+
+const batch: [string, BatchRule] = ["lengths", { max: 10, waitMs: 200 }];
+const served: Served = {
+  logger: silentLogger,
+  module: "isolated-tasks.ts",
+  methods: ["spin", "add", "post", "print", "late", "giant", "native", "chatty"],
+};
+
+function unopened(
+  kind: "thread" | "process",
+  workers = 1,
+  startWorker = starters[kind],
+  { logger, module, methods }: Served = served,
+): Opened {
   const begun: Run[] = [];
   const recalled: Run[] = [];
   const up: string[] = [];
@@ -48,19 +69,17 @@ function unopened(kind: "thread" | "process", workers = 1, startWorker = starter
     startWorker,
     workers,
     maxMemoryMb: undefined,
-    modules: [new URL("isolated-tasks.ts", import.meta.url).pathname],
+    modules: [new URL(module, import.meta.url).pathname],
     captureConsole: false,
     rooms: [kind],
     methods: new Map<string, BatchRule | undefined>([
-      ...["spin", "add", "post", "print", "late", "giant", "native", "chatty"].map(
-        (name): [string, undefined] => [name, undefined],
-      ),
-      ["lengths", { max: 10, waitMs: 200 }],
+      ...methods.map((name): [string, undefined] => [name, undefined]),
+      ...(methods === served.methods ? [batch] : []),
     ]),
   };
   const pool = new Pool(options, {
     runtime: systemRuntime,
-    logger: silentLogger,
+    logger,
     dial: () => {
       throw new Error("Expected no connection");
     },
@@ -232,6 +251,28 @@ describe.each(["thread", "process"] as const)("a pool of one %s", (kind) => {
     await pool.close();
     await opening;
   });
+});
+
+it("lets what a worker has opened be closed in as much time as in a node, and logs what can't be", async () => {
+  const logged: unknown[] = [];
+  const error = (data: object, message: string): void => void logged.push({ ...data, message });
+  const { pool } = unopened("thread", 1, startThread, {
+    logger: { ...silentLogger, error },
+    module: "slow-closing.ts",
+    methods: ["add", "tellIn"],
+  });
+  await pool.open();
+  const file = join(await folderWith({ told: "" }), "told");
+  await run(pool, "tellIn", file).answer;
+  await pool.close();
+  // After two others that took 7 s.
+  expect(readFileSync(file, "utf8")).toBe("closed");
+  expect(logged).toMatchObject([
+    {
+      ...{ worker: 1, resource: "broken", message: "could not close a resource" },
+      err: { type: "RangeError", message: "can't be closed" },
+    },
+  ]);
 });
 
 it("goes on without a thread that can't be ended yet, and is closed without it", async () => {

@@ -1,5 +1,6 @@
 // One worker as its pool has it: the lines for it, gathered until the pool is done with an event, and its connections.
 import { defaultLimits, type ItemLimits } from "zerotask-core";
+import { closeAllMs } from "../pipeline/resources.ts";
 import type { Run } from "../run.ts";
 import { isLater, orderAfter } from "../worker/port.ts";
 import {
@@ -12,6 +13,7 @@ import {
   ToWorker,
 } from "../worker/protocol.ts";
 import { thrownFromText } from "../worker/thrown.ts";
+import { logRecordFrom } from "../worker/worker-logger.ts";
 import type { PoolHost, PoolOptions } from "./pool-host.ts";
 import { TakenReports } from "./taken-reports.ts";
 import type { PoolUnit } from "./unit.ts";
@@ -30,8 +32,10 @@ export interface PoolWorkerHandlers {
   onGone(why: string, running: PoolUnit | undefined): void;
 }
 
-/** A little more than what it opened has to be closed in. */
-const leaveMs = 6_000;
+/** A little more than what it opened has to be closed in; and no more than a node waits for that which ends by a signal. */
+const leaveMs = closeAllMs + 500;
+
+const levels = ["debug", "info", "warn", "error"] as const;
 
 export class PoolWorker {
   readonly id: number;
@@ -219,6 +223,9 @@ export class PoolWorker {
       case FromWorker.Failed:
         this.#handlers.onFailed(JSON.parse(line.rest()) as string);
         break;
+      case FromWorker.Log:
+        this.#onLog(line.rest());
+        break;
       case FromWorker.Left:
         this.#onLeft?.();
         break;
@@ -228,6 +235,13 @@ export class PoolWorker {
       default:
         this.#sockets.take(line);
     }
+  }
+
+  #onLog(text: string): void {
+    const { level, data, message } = logRecordFrom(text);
+    if (!levels.includes(level)) throw new RangeError(`Expected one of ${levels.join(", ")}, got ${level}`);
+    this.#host.logger[level]({ worker: this.id, ...data }, message);
+    this.#reports.took(0, text.length);
   }
 
   #onDone(line: Line): void {

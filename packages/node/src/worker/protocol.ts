@@ -61,6 +61,8 @@ export const FromWorker = {
   Limit: "Q",
   /** `X <connection>`: close it. */
   Close: "X",
+  /** `L <LogRecord>`: for the node's log. */
+  Log: "L",
   /** `Z`: it can be ended. */
   Left: "Z",
 } as const;

@@ -1,6 +1,6 @@
 // A worker of a pool, in a thread or a process: loads the node's modules, and runs what it is given.
 import { setPriority } from "node:os";
-import { Dispatcher, defaultLimits, type Request, silentLogger, systemRuntime } from "zerotask-core";
+import { Dispatcher, defaultLimits, type Request, systemRuntime } from "zerotask-core";
 import { captureConsole } from "../capture-console.ts";
 import { loadNodeModules } from "../load-modules.ts";
 import { NestedCalls } from "../nested-calls.ts";
@@ -15,6 +15,7 @@ import { Lines, type Port } from "./port.ts";
 import { FromWorker, type Init, Line, type LinkInfo, type StreamPush, ToWorker } from "./protocol.ts";
 import { ReportCredit } from "./report-credit.ts";
 import { thrownToText } from "./thrown.ts";
+import { workerLogger } from "./worker-logger.ts";
 
 /** Takes the messages of a node from now on. @returns what takes one */
 export function serve(port: Port): (text: string) => void {
@@ -29,7 +30,7 @@ class Worker {
   readonly #jobs: Jobs;
   readonly #connections: WorkerConnections;
   readonly #links: LinkInfo[] = [];
-  readonly #pipeline = new Pipeline({ logger: silentLogger, runtime: systemRuntime });
+  readonly #pipeline: Pipeline;
   readonly #dispatcher: Dispatcher = Dispatcher.instance();
   readonly #host: RunHost;
 
@@ -43,16 +44,18 @@ class Worker {
       (link) => this.#links[link]?.limits.bytes ?? defaultLimits.maxMessageBytes,
     );
     this.#connections = new WorkerConnections(lines);
+    const credit = new ReportCredit(port);
+    const logger = workerLogger((line) => lines.send(line), credit);
+    this.#pipeline = new Pipeline({ logger, runtime: systemRuntime });
     const nested = new NestedCalls({
       optionsFor: (link) => ({
         endpoint: this.#links[link]?.endpoint ?? "",
         runtime: systemRuntime,
-        logger: silentLogger,
+        logger,
         dial: (_endpoint, handlers) => this.#connections.dial(link, handlers),
       }),
       onWaiting: (run, change) => this.#jobs.onWaiting(run as WorkerRun, change),
     });
-    const credit = new ReportCredit(port);
     const links = {
       send: (link: number, text: string) => lines.send(`${FromWorker.Stream} ${link} ${text}`),
       limits: (link: number) => this.#links[link]?.limits ?? noItems,
