@@ -9,7 +9,7 @@ import { type BatchRule, type Dial, Dispatcher, dialDealer, systemRuntime, task 
 import { Node, type NodeOptions } from "zerotask-node";
 import { Executors } from "../../packages/node/src/executors/executors.ts";
 import type { PoolHost } from "../../packages/node/src/executors/pool-host.ts";
-import { connect, startBroker } from "../support/cluster.ts";
+import { connect, connectAsync, startBroker } from "../support/cluster.ts";
 import { end, start } from "../support/processes.ts";
 import { until } from "../support/wait.ts";
 import * as hungry from "./hungry-tasks.ts";
@@ -312,13 +312,16 @@ describe("in a process", () => {
     const port = new URL(broker.requestEndpoint).port;
     const file = new URL(module).pathname;
     const { child } = await start("node", "-r", port, "-w", "2", file);
-    const client = connect<Methods>(broker.requestEndpoint);
-    const pids = await workersOf(client, 2);
+    const pids = await workersOf(connect<Methods>(broker.requestEndpoint), 2);
     onTestFinished(() => {
       for (const pid of pids.filter(isAlive)) process.kill(pid, "SIGKILL");
     });
-    for (let i = 0; i < 2; i++) client.spin().catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    const later = connectAsync<Methods>(broker.requestEndpoint);
+    const spinning = [later.spin(), later.spin()];
+    await until("both to spin", async () => {
+      const statuses = await Promise.all(spinning.map((each) => each.status()));
+      return statuses.every((status) => status === "RUNNING");
+    });
     expect(pids.filter(isAlive)).toEqual(pids);
     await end(child, "SIGKILL");
     await until("its workers to end", () => pids.every((pid) => !isAlive(pid)), 5_000);

@@ -124,7 +124,7 @@ export class Executors implements Executor {
   }
 
   async end(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.end()));
+    await Promise.all(this.#distinct().map((pool) => pool.end()));
   }
 
   async close(): Promise<void> {
