@@ -464,6 +464,18 @@ it("has no more workers that do not end than it may have at most", () => {
   }
 });
 
+it("runs no batch again of which some tasks have their outcomes", () => {
+  const pool = opened(1);
+  const batch = { ...unit("batch"), isPartlyDone: false };
+  submit(pool, batch);
+  batch.isPartlyDone = true;
+  const effects = pool.handle({ type: "gone", worker: 1, running: undefined, why: "exited" }, 0);
+  expect(acts(effects)).toEqual([
+    { type: "failed", unit: batch, why: "exited" },
+    { type: "spawn", worker: 2 },
+  ]);
+});
+
 it("gives every task one outcome, whatever workers do", () => {
   const step = fc.record({
     kind: fc.constantFrom(

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { channelFd, readLines, wordBytes } from "../worker/pipe.ts";
 import { isMemoryWord, isRevokedWord, orderWord, takenWord, unitWord, words } from "../worker/port.ts";
+import { inheritedFlags } from "./inherited-flags.ts";
 import { outOfMemory, type StartWorker, workerFile } from "./worker-handle.ts";
 
 /** How long to wait for what a worker said last, when it is gone and its pipe is not. */
@@ -75,7 +76,7 @@ export const startProcess: StartWorker = ({ maxMemoryMb }, handlers) => {
 };
 
 function start(markFd: number, maxMemoryMb: number | undefined): ChildProcess {
-  const flags = inherited(process.execArgv);
+  const flags = inheritedFlags(process.execArgv);
   if (maxMemoryMb !== undefined) flags.push(`--max-old-space-size=${maxMemoryMb}`);
   // Standard error goes through here, as it tells of what ended a process.
   return spawn(
@@ -85,17 +86,6 @@ function start(markFd: number, maxMemoryMb: number | undefined): ChildProcess {
       stdio: ["ignore", "inherit", "pipe", "pipe", markFd],
     },
   );
-}
-
-/** A debugger has its port already; code that was given as an argument is not to run again. */
-function inherited(flags: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < flags.length; i++) {
-    const flag = flags[i] ?? "";
-    if (/^(-e|--eval|-p|--print|-pe)$/.test(flag)) i++;
-    else if (!/^--(inspect|input-type)/.test(flag)) kept.push(flag);
-  }
-  return kept;
 }
 
 interface Mark {

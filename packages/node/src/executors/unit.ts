@@ -40,6 +40,10 @@ export class PoolUnit {
     return this.parts.some(({ run }) => run.isLocal);
   }
 
+  get isPartlyDone(): boolean {
+    return this.isBatch && this.parts.some(({ isOver }) => isOver);
+  }
+
   get hasStreams(): boolean {
     return this.parts.some(({ run }) => run.hasStreams);
   }

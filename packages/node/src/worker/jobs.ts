@@ -86,12 +86,13 @@ export class Jobs {
       return;
     }
     const at = this.#queue.findIndex((job, place) => place >= this.#next && job.unit === unit);
-    const [job] = at < 0 ? [] : this.#queue.splice(at, 1);
-    if (job !== undefined && job.runs.length > 1) {
-      // The others are still wanted.
-      job.runs[index]?.abort();
-      this.#queue.splice(at, 0, job);
-    } else if (job !== undefined) this.#lines.send(`${FromWorker.GivenBack} ${unit}`);
+    const job = this.#queue[at];
+    if (job === undefined) return;
+    job.runs[index]?.abort();
+    // Others of it may still be wanted.
+    if (!job.runs.every(({ isAborted }) => isAborted)) return;
+    this.#queue.splice(at, 1);
+    this.#lines.send(`${FromWorker.GivenBack} ${unit}`);
   }
 
   /** The node has seen that what it began last takes long. */

@@ -249,7 +249,8 @@ export class PoolState<U extends Unit> {
     const innocent: U[] = [];
     for (const given of worker.given.values()) {
       const { unit, isKilled } = given;
-      const isBegun = unit === running || given.hasBegun || (wasEnded && worker.hasOnlyBegun);
+      const isKnown = unit === running || given.hasBegun || unit.isPartlyDone === true;
+      const isBegun = isKnown || (wasEnded && worker.hasOnlyBegun);
       if (!isBegun) left.push(given);
       else if (isKilled) this.#effects.push({ type: "killed", unit });
       else if (wasEnded && !given.isAborted && mayRunAgain(unit)) innocent.push(unit);

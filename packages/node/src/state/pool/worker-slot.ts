@@ -6,6 +6,8 @@ export interface Unit {
   readonly method: string;
   /** Nobody but this node can run it. */
   readonly isBound?: boolean;
+  /** Some of it has an outcome: it has begun. */
+  readonly isPartlyDone?: boolean;
   /** Somebody may have read of what it sends while it runs. */
   readonly hasStreams?: boolean;
 }
