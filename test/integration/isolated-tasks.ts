@@ -22,9 +22,9 @@ export const chatty = task("chatty", (count: number) => {
   for (let n = 0; n < count; n++) current().emit("chat", "x".repeat(50_000));
   return count;
 });
-/** In a call that no thread can be ended in. */
-export const native = task("native", (seconds: number) => {
-  execFileSync("sleep", [`${seconds}`]);
+/** In a call that no thread can be ended in; there is a file from when it is. */
+export const native = task("native", (file: string, seconds: number) => {
+  execFileSync("sh", ["-c", `echo > "$0"; exec sleep ${seconds}`, file]);
 });
 /** Leaves its worker busy for ever, as soon as its end was told. */
 export const late = task("late", () => {

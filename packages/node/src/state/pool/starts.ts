@@ -4,7 +4,7 @@
 export const respawnMs = 100;
 const maxRespawnMs = 10_000;
 /** How long tasks wait for a pool none of whose workers is ready. Then other nodes may have them. */
-export const downMs = 3_000;
+export const downMs = 5_000;
 /** A worker has loaded its modules within this time, or within twice of what the slowest one took. */
 export const loadMs = 60_000;
 
