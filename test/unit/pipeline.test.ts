@@ -1,6 +1,6 @@
 // The pipeline without a node, as a worker has it.
 import { expect, it } from "vitest";
-import { inScope, type Request, silentLogger } from "zerotask-core";
+import { current, inScope, type Request, silentLogger } from "zerotask-core";
 import { Pipeline } from "../../packages/node/src/pipeline/pipeline.ts";
 import { Reports } from "../../packages/node/src/reports.ts";
 import { Run } from "../../packages/node/src/run.ts";
@@ -152,4 +152,15 @@ it("opens nothing where nothing is provided, and takes nothing more then", () =>
   const { pipeline } = worker();
   expect(pipeline.open()).toBeUndefined();
   expect(() => pipeline.provide("db", () => 1)).toThrow("provided before the node is started");
+});
+
+it("calls who listens to the signal of a run in that run", () => {
+  const { run } = worker();
+  const scope = run([]);
+  let id = "";
+  scope.context().signal.addEventListener("abort", () => {
+    id = current().id;
+  });
+  scope.abort();
+  expect(id).toBe("task");
 });

@@ -92,10 +92,11 @@ export class Run implements Assignment, Scope {
     return { ...request, meta: { ...request.meta, timeout_ms: Math.max(1, Math.round(remaining)) } };
   }
 
-  /** Nobody wants its outcome any more: its signal fires. */
+  /** Nobody wants its outcome any more: its signal fires, and who listens to that is in this run. */
   abort(): void {
     this.isAborted = true;
-    this.#context?.abort();
+    const context = this.#context;
+    if (context !== undefined) inScope(this, () => context.abort());
     this.streams?.abort();
   }
 

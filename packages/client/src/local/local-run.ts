@@ -1,6 +1,7 @@
 // One run of a task in this process, and what `current()` returns in it.
 import {
   EventName,
+  inScope,
   OptionError,
   type Runtime,
   type Scope,
@@ -114,10 +115,11 @@ export class LocalRun implements Scope, TaskContext {
     return this.#until === undefined ? undefined : this.#until - this.#host.runtime.now();
   }
 
-  /** Its outcome counts no more. */
+  /** Its outcome counts no more: its signal fires, and who listens to that is in this run. */
   abort(): void {
     this.isAborted = true;
-    this.#controller?.abort();
+    const controller = this.#controller;
+    if (controller !== undefined) inScope(this, () => controller.abort());
     for (const input of inputsOf(this.#task.params)) input.abort();
   }
 

@@ -1,4 +1,5 @@
 // Long-running work as a class: made with the task's params, started, and stopped when the task is.
+import { errorToWire } from "../errors.ts";
 import { OptionError } from "../options.ts";
 import { current } from "./current.ts";
 import type { Handler } from "./handler.ts";
@@ -34,13 +35,16 @@ export const expectedLifecycle: string =
 export function lifecycle<Class extends LifecycleClass>(Class: Class): LifecycleHandler<Class> {
   if (!isLifecycleClass(Class)) throw new OptionError("Class", expectedLifecycle, Class);
   return (async (...params: ConstructorParameters<Class>) => {
-    const { signal } = current();
+    const { signal, log } = current();
     const work = new Class(...params);
     let stopping: Promise<unknown> | undefined;
     const stop = (): void => {
       stopping ??= (async () => work.stop?.())();
-      // Told when the run ends.
-      stopping.catch(() => undefined);
+      // It may be why the work does not end.
+      stopping.catch((error: unknown) => {
+        const { message, data } = errorToWire(error);
+        log.error(`stop() threw: ${message}`, data);
+      });
     };
     if (signal.aborted) stop();
     else signal.addEventListener("abort", stop, { once: true });

@@ -1,0 +1,43 @@
+// Long-running work as a class: when it is made, started and stopped, and what is told of that.
+import { expect, it, onTestFinished } from "vitest";
+import { LocalClient, type LocalClientOptions } from "zerotask-client";
+import { current, Dispatcher, type LifecycleClass, lifecycle } from "zerotask-core";
+import { gate } from "../support/cluster.ts";
+import { until } from "../support/wait.ts";
+
+function serve(Class: LifecycleClass, options: LocalClientOptions = {}): LocalClient {
+  const dispatcher = new Dispatcher();
+  dispatcher.add("work", lifecycle(Class));
+  const client = new LocalClient(dispatcher, options);
+  onTestFinished(() => client.$close());
+  return client;
+}
+
+it("is in its run when it is stopped, and logs what its stop throws", async () => {
+  const ids: string[] = [];
+  class Work {
+    readonly #end = gate();
+
+    async start(): Promise<void> {
+      ids.push(current().id);
+      await this.#end.opened;
+    }
+
+    async stop(): Promise<void> {
+      ids.push(current().id);
+      this.#end.open();
+      throw new RangeError("the disk is full");
+    }
+  }
+  const client = serve(Work);
+  const handle = client.$later.work();
+  await until("it to run", () => ids.length === 1);
+  expect(await handle.stop({ graceMs: 1_000 })).toBe("cooperative");
+  const { id } = handle;
+  expect(ids).toEqual([id, id]);
+  const lines: unknown[] = [];
+  for await (const { level, message, data } of handle.logs()) lines.push({ level, message, data });
+  expect(lines).toMatchObject([
+    { level: "error", message: "stop() threw: the disk is full", data: { name: "RangeError" } },
+  ]);
+});
