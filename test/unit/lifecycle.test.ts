@@ -41,3 +41,34 @@ it("is in its run when it is stopped, and logs what its stop throws", async () =
     { level: "error", message: "stop() threw: the disk is full", data: { name: "RangeError" } },
   ]);
 });
+
+it("is over when its stop is, also where its start fails", async () => {
+  const log: string[] = [];
+  const closed = gate();
+  class Work {
+    readonly #end = gate();
+
+    async start(): Promise<void> {
+      log.push("start");
+      await this.#end.opened;
+      throw new Error("the connection was closed");
+    }
+
+    async stop(): Promise<void> {
+      log.push("stop");
+      this.#end.open();
+      await closed.opened;
+      log.push("stopped");
+    }
+  }
+  const client = serve(Work);
+  const handle = client.$later.work();
+  await until("it to run", () => log.length === 1);
+  const reloaded = handle.reload();
+  await until("it to stop", () => log.length === 2);
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+  closed.open();
+  await reloaded;
+  await until("it to run again", () => log.length === 4);
+  expect(log).toEqual(["start", "stop", "stopped", "start"]);
+});

@@ -49,11 +49,11 @@ export function lifecycle<Class extends LifecycleClass>(Class: Class): Lifecycle
     if (signal.aborted) stop();
     else signal.addEventListener("abort", stop, { once: true });
     try {
-      const result = await work.start();
-      await stopping;
-      return result;
+      return await work.start();
     } finally {
       signal.removeEventListener("abort", stop);
+      // However start() ended: the next run of the task begins when this one is over.
+      await stopping?.catch(() => undefined);
     }
   }) as Handler as LifecycleHandler<Class>;
 }
