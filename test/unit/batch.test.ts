@@ -294,3 +294,12 @@ it("collects the calls of functions and of decorated methods, with their `this`"
   }
   expect(answers).toMatchObject([{ result: 14 }, { result: 21 }]);
 });
+
+it("takes no call that was stopped before it came", () => {
+  const { clock, runs, call } = collect({ batch });
+  const answers = [call([1], AbortSignal.abort()), call([2])];
+  clock.advance(5);
+  expect(runs).toEqual([[[2]]]);
+  expect(results(answers)).toEqual([failed({ message: "Stopped before it began to run" }), 4]);
+  expect(clock.pending).toBe(0);
+});

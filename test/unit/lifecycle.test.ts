@@ -1,7 +1,14 @@
 // Long-running work as a class: when it is made, started and stopped, and what is told of that.
 import { expect, it, onTestFinished } from "vitest";
 import { LocalClient, type LocalClientOptions } from "zerotask-client";
-import { current, Dispatcher, type LifecycleClass, lifecycle } from "zerotask-core";
+import {
+  current,
+  Dispatcher,
+  inScope,
+  type LifecycleClass,
+  lifecycle,
+  type TaskContext,
+} from "zerotask-core";
 import { gate } from "../support/cluster.ts";
 import { until } from "../support/wait.ts";
 
@@ -71,4 +78,18 @@ it("is over when its stop is, also where its start fails", async () => {
   await reloaded;
   await until("it to run again", () => log.length === 4);
   expect(log).toEqual(["start", "stop", "stopped", "start"]);
+});
+
+it("is not even made where it was stopped before", async () => {
+  let made = 0;
+  class Work {
+    constructor() {
+      made++;
+    }
+
+    start(): void {}
+  }
+  const scope = { context: () => ({ signal: AbortSignal.abort() }) as TaskContext };
+  await expect(inScope(scope, lifecycle(Work))).rejects.toThrow("Stopped before it began to run");
+  expect(made).toBe(0);
 });

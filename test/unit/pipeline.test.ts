@@ -164,3 +164,29 @@ it("calls who listens to the signal of a run in that run", () => {
   scope.abort();
   expect(id).toBe("task");
 });
+
+it.each(["resolver", "middleware"])("does not begin what is given up while its %s waits", async (kind) => {
+  const { pipeline, run } = worker();
+  const wait = (): Promise<void> => new Promise(setImmediate);
+  if (kind === "resolver") pipeline.resolve("slow:", wait);
+  else
+    pipeline.use(async (_run, next) => {
+      await wait();
+      return next();
+    });
+  let begun = 0;
+  const handler = (): number => ++begun;
+  const [scope, ...batch] = [run(["slow:"]), run(["slow:"]), run(["slow:"])];
+  const outcome = pipeline.invoke(scope, handler, ["slow:"]);
+  scope.abort();
+  await expect(outcome).rejects.toThrow("Stopped before it began to run");
+  expect(begun).toBe(0);
+  if (kind === "resolver") return;
+  const outcomes = pipeline.invokeMany(batch, handler, [["slow:"], ["slow:"]]);
+  batch[0]?.abort();
+  expect(await outcomes).toBe(1);
+  const others = pipeline.invokeMany(batch, handler, [["slow:"], ["slow:"]]);
+  batch[1]?.abort();
+  await expect(others).rejects.toThrow("Stopped before it began to run");
+  expect(begun).toBe(1);
+});

@@ -102,6 +102,11 @@ export class TaskStoppedError extends ZeroTaskError {
   override readonly name = "TaskStoppedError";
 }
 
+/** For runs that nobody wants any more when their handlers are to begin. */
+export function stoppedBefore(): TaskStoppedError {
+  return new TaskStoppedError("Stopped before it began to run", ErrorCode.TaskStopped);
+}
+
 /** The task ran too long, or waited too long to run. */
 export class TaskExpiredError extends ZeroTaskError {
   override readonly name = "TaskExpiredError";

@@ -1,7 +1,8 @@
 // Collects calls of one batch handler until they make a run, and gives each caller an outcome of its own.
 import { inspect } from "node:util";
+import { stoppedBefore } from "../errors.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
-import { errorObject } from "../protocol/messages.ts";
+import { type ErrorObject, errorObject } from "../protocol/messages.ts";
 import type { BatchRule } from "../protocol/method-options.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import { type Callback, isThenable, run } from "./calling.ts";
@@ -28,8 +29,12 @@ export class Collector {
     this.#rule = rule;
   }
 
-  /** @param signal when it fires before the run begins, the call is no part of it */
+  /** @param signal when it fires before the run begins, or has fired already, the call is no part of it */
   add(params: readonly unknown[], callback: Callback, runtime: Runtime, signal?: AbortSignal): void {
+    if (signal?.aborted === true) {
+      callback(stopped());
+      return;
+    }
     const call = { params, callback, scope: currentScope() };
     this.#calls.add(call);
     signal?.addEventListener("abort", () => this.#remove(call), { once: true });
@@ -67,7 +72,7 @@ export class Collector {
   #remove(call: Call): void {
     if (!this.#calls.delete(call)) return;
     if (this.#calls.size === 0) this.#take();
-    call.callback(errorObject(ErrorCode.TaskStopped, "Stopped before it began to run"));
+    call.callback(stopped());
   }
 
   #settle(calls: readonly Call[], results: unknown): void {
@@ -81,6 +86,11 @@ export class Collector {
     for (const [index, { callback }] of calls.entries())
       run(outcomeOf, [results[index]], undefined, callback);
   }
+}
+
+function stopped(): ErrorObject {
+  const { code, message } = stoppedBefore();
+  return errorObject(code, message);
 }
 
 /** An item that is an error is what its caller's call throws. It may be a promise, as of an `async` function in `map`. */

@@ -1,5 +1,5 @@
 // Long-running work as a class: made with the task's params, started, and stopped when the task is.
-import { errorToWire } from "../errors.ts";
+import { errorToWire, stoppedBefore } from "../errors.ts";
 import { OptionError } from "../options.ts";
 import { current } from "./current.ts";
 import type { Handler } from "./handler.ts";
@@ -36,6 +36,7 @@ export function lifecycle<Class extends LifecycleClass>(Class: Class): Lifecycle
   if (!isLifecycleClass(Class)) throw new OptionError("Class", expectedLifecycle, Class);
   return (async (...params: ConstructorParameters<Class>) => {
     const { signal, log } = current();
+    if (signal.aborted) throw stoppedBefore();
     const work = new Class(...params);
     let stopping: Promise<unknown> | undefined;
     const stop = (): void => {
@@ -46,8 +47,7 @@ export function lifecycle<Class extends LifecycleClass>(Class: Class): Lifecycle
         log.error(`stop() threw: ${message}`, data);
       });
     };
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
+    signal.addEventListener("abort", stop, { once: true });
     try {
       return await work.start();
     } finally {

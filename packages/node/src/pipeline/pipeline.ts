@@ -1,5 +1,12 @@
 // What surrounds handlers on a node, or in one of its workers: resolvers, then middleware; and resources beside them.
-import { type Handler, type Logger, OptionError, type Params, type Runtime } from "zerotask-core";
+import {
+  type Handler,
+  type Logger,
+  OptionError,
+  type Params,
+  type Runtime,
+  stoppedBefore,
+} from "zerotask-core";
 import type { RunContext, TaskContext } from "../run-context.ts";
 import { type Middleware, runThrough, type TaskRun } from "./middleware.ts";
 import { type Resolver, Resolvers } from "./resolvers.ts";
@@ -10,6 +17,8 @@ import type { NodeSetup } from "./setup.ts";
 export interface PipelineRun {
   /** How it was asked for, with what it reads in place. */
   readonly asked: Params | undefined;
+  /** Nobody wants its outcome any more. */
+  readonly isAborted: boolean;
   context(): RunContext;
 }
 
@@ -82,18 +91,28 @@ export class Pipeline implements Omit<NodeSetup, "onException" | "runLocal"> {
     return this.#resolvers.apply(params, run.asked, (): TaskContext => run.context());
   }
 
-  /** Calls a handler with params that may have to be resolved, through all middleware. */
+  /**
+   * Calls a handler with params that may have to be resolved, through all middleware.
+   * @throws TaskStoppedError when the run was given up before the handler is called
+   */
   invoke(run: PipelineRun, handler: Handler, params: readonly unknown[]): unknown {
     const middleware = this.#middleware;
     const call = (prepared: readonly unknown[]): unknown => {
+      if (run.isAborted) throw stoppedBefore();
       if (middleware.length === 0) return handler(...prepared);
-      return runThrough(middleware, taskRun(run, prepared), () => handler(...prepared));
+      return runThrough(middleware, taskRun(run, prepared), () => {
+        if (run.isAborted) throw stoppedBefore();
+        return handler(...prepared);
+      });
     };
     const prepared = this.prepare(run, params);
     return prepared instanceof Promise ? prepared.then(call) : call(prepared);
   }
 
-  /** Calls a batch handler, through all middleware, with calls whose params are resolved. */
+  /**
+   * Calls a batch handler, through all middleware, with calls whose params are resolved.
+   * @throws TaskStoppedError when all of them were given up before the handler is called
+   */
   invokeMany(
     runs: readonly PipelineRun[],
     handler: Handler,
@@ -105,7 +124,10 @@ export class Pipeline implements Omit<NodeSetup, "onException" | "runLocal"> {
       calls: all,
       resource: <T>(name: string): T => this.resource(name) as T,
     };
-    return runThrough(this.#middleware, batch, () => handler(calls));
+    return runThrough(this.#middleware, batch, () => {
+      if (runs.every(({ isAborted }) => isAborted)) throw stoppedBefore();
+      return handler(calls);
+    });
   }
 }
 
