@@ -1,6 +1,7 @@
 // What the tests of isolation serve.
 import { execFileSync } from "node:child_process";
 import { parentPort, threadId } from "node:worker_threads";
+import { Client } from "zerotask-client";
 import { type Batch, current, InvalidParamsError, RetryError, TaskError, task } from "zerotask-node";
 
 export const add = task("add", (first: number, second: number) => first + second);
@@ -32,6 +33,13 @@ export const late = task("late", () => {
     for (;;);
   });
   return "done";
+});
+/** By a client of its own. */
+export const dial = task("dial", async (endpoint: string) => {
+  const client = new Client<{ add(first: number, second: number): number }>(endpoint);
+  const sums = await Promise.allSettled([client.add(5, 6), client.add(7, 8)]);
+  await client.$close();
+  return sums.map((sum) => (sum.status === "fulfilled" ? sum.value : String(sum.reason)));
 });
 /** Where it has no business. */
 export const post = task("post", () => {

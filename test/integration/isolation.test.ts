@@ -125,6 +125,12 @@ describe.each(kinds)("in a %s", (isolate) => {
     await expect(client.endless()).rejects.toBeInstanceOf(TooLargeError);
   });
 
+  it("lets tasks have clients of their own in processes only: a thread can't be ended beside its sockets", async () => {
+    const { client, broker } = shared;
+    const refused = expect.stringContaining('use current().client, or isolate: "process"');
+    expect(await client.dial(broker)).toEqual(isolate === "process" ? [11, 15] : [refused, refused]);
+  });
+
   it("fails one of 1,000 tasks where one of them ends its worker", async () => {
     const { client } = shared;
     const outcomes = await Promise.allSettled(Array.from({ length: 1_000 }, (_, n) => client.quick(n, 500)));

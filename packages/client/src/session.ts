@@ -168,18 +168,17 @@ export class Session {
 
   /**
    * Sends a request, and again after each reconnection until it is answered.
-   * @returns its result, or rejects with the error that was answered
+   * @returns its result, or rejects with the error that was answered, or of a socket that there may not be
    */
   request(method: string, params: Params, options: RequestOptions = {}): Promise<unknown> {
     const { id = this.nextId(), isPatient = false, waitsWhenBusy = false, delayMs, again } = options;
     return new Promise((resolve, reject) => {
       if (this.#isClosed) throw new ClientClosedError("The client is closed", ErrorCode.InternalError);
       const text = this.#encode(request(method, params, id));
+      this.#open();
       const since = this.runtime.now();
       this.#pending.add(id, { text, delayMs, again, resolve, reject, since, isPatient, waitsWhenBusy });
-      if (this.#link.send(text)) return;
-      this.#open();
-      this.#armPatience();
+      if (!this.#link.send(text)) this.#armPatience();
     });
   }
 
@@ -224,9 +223,9 @@ export class Session {
 
   #open(): void {
     if (this.#isOpen) return;
-    this.#isOpen = true;
     this.#downSince = this.runtime.now();
     this.#link.open();
+    this.#isOpen = true;
   }
 
   #encode(message: Request): string {

@@ -2,6 +2,7 @@
 // connection before the introduction of the new one.
 import { Dealer } from "zeromq";
 import type { Connection, ConnectionHandlers, Dial } from "./connection.ts";
+import { checkSockets } from "./forbidden.ts";
 import { heartbeat, lingerMs } from "./heartbeat.ts";
 import { Outbox } from "./outbox.ts";
 
@@ -19,6 +20,7 @@ class DealerConnection implements Connection {
   #closed = false;
 
   constructor(endpoint: string, handlers: ConnectionHandlers) {
+    checkSockets();
     this.#handlers = handlers;
     this.#socket = new Dealer({
       reconnectInterval: -1,

@@ -6,6 +6,7 @@ import { trustingLimits } from "../protocol/limits.ts";
 import { type Request, type Response, request } from "../protocol/messages.ts";
 import type { Runtime, Timer } from "../runtime.ts";
 import type { Connection, ConnectionHandlers, Dial } from "./connection.ts";
+import { SocketsForbiddenError } from "./forbidden.ts";
 
 export interface LinkOptions {
   readonly endpoint: string;
@@ -52,7 +53,7 @@ export class Link<Welcome> {
     return this.#connection?.unsent ?? 0;
   }
 
-  /** Dials now. */
+  /** Dials now. @throws SocketsForbiddenError where there may be no sockets */
   open(): void {
     if (this.#closed || this.#connection !== undefined) return;
     const connection: Connection | undefined = this.#tryToDial({
@@ -76,6 +77,7 @@ export class Link<Welcome> {
     try {
       return dial(endpoint, handlers);
     } catch (error) {
+      if (error instanceof SocketsForbiddenError) throw error;
       this.#redial(error as Error);
       return undefined;
     }

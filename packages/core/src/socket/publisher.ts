@@ -2,6 +2,7 @@
 import { XPublisher } from "zeromq";
 import { Deque } from "../collections/deque.ts";
 import { bindSocket } from "./bind.ts";
+import { checkSockets } from "./forbidden.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
@@ -22,13 +23,7 @@ export interface PublishHandlers {
 
 /** Sends announcements, one frame each. */
 export class PublishSocket {
-  /** Nothing waits for a subscriber, so each message is sent at once, or dropped. */
-  readonly #socket = new XPublisher({
-    linger: 0,
-    sendTimeout: 0,
-    maxMessageSize: maxSubscriptionBytes,
-    ...heartbeat,
-  });
+  readonly #socket: XPublisher;
   readonly #handlers: PublishHandlers;
   readonly #subscriptions = new Subscriptions(maxSubscriptions);
   #telling: NodeJS.Immediate | undefined;
@@ -40,7 +35,15 @@ export class PublishSocket {
   #receiving: Promise<void> = Promise.resolve();
 
   constructor(handlers: PublishHandlers = {}) {
+    checkSockets();
     this.#handlers = handlers;
+    // Nothing waits for a subscriber, so each message is sent at once, or dropped.
+    this.#socket = new XPublisher({
+      linger: 0,
+      sendTimeout: 0,
+      maxMessageSize: maxSubscriptionBytes,
+      ...heartbeat,
+    });
     // Also a second subscriber to a prefix is heard of: it wants to know what it has missed.
     this.#socket.verbosity = "allSubs";
   }

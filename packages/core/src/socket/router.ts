@@ -1,6 +1,7 @@
 // The request socket: one ROUTER, an outbox for each peer, and what a failed send says about a peer.
 import { Router } from "zeromq";
 import { bindSocket } from "./bind.ts";
+import { checkSockets } from "./forbidden.ts";
 import { heartbeat, lingerMs } from "./heartbeat.ts";
 import { Outbox } from "./outbox.ts";
 
@@ -59,6 +60,7 @@ export class RouterSocket {
   #receiving: Promise<void> = Promise.resolve();
 
   constructor(options: RouterSocketOptions, handlers: RouterHandlers) {
+    checkSockets();
     this.#options = options;
     this.#handlers = handlers;
     this.#socket = new Router({

@@ -1,5 +1,6 @@
 // A SUB socket: libzmq connects it again by itself and tells the new connection what it subscribed to.
 import { Subscriber } from "zeromq";
+import { checkSockets } from "./forbidden.ts";
 import { heartbeat } from "./heartbeat.ts";
 import type { Listen, Listener, ListenerHandlers } from "./listener.ts";
 
@@ -14,6 +15,7 @@ class SubscriberSocket implements Listener {
   readonly #handlers: ListenerHandlers;
 
   constructor(endpoint: string, handlers: ListenerHandlers) {
+    checkSockets();
     this.#handlers = handlers;
     this.#socket = new Subscriber({
       linger: 0,

@@ -1,5 +1,6 @@
 // The beginning of a worker that is a thread.
 import { type MessagePort, workerData } from "node:worker_threads";
+import { forbidSockets } from "zerotask-core";
 import { isRevokedWord, orderWord, takenWord, unitWord } from "./port.ts";
 import { serve } from "./worker.ts";
 
@@ -9,6 +10,7 @@ if (shared === undefined || port === undefined) throw new Error("Expected what a
 // Tasks see `workerData` as well.
 delete data.shared;
 delete data.port;
+forbidSockets();
 const view = new Int32Array(shared);
 
 const take = serve({
