@@ -1,13 +1,15 @@
 // Several node processes under one supervisor, and modules that change while they are served.
 
+import { fork, spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { Client } from "zerotask-client";
 import { nameOf } from "../../packages/node/src/supervisor/names.ts";
 import { connect, connectAsync, startBroker } from "../support/cluster.ts";
-import { runToEnd } from "../support/processes.ts";
+import { root, runToEnd } from "../support/processes.ts";
 import { until } from "../support/wait.ts";
 import { folderWith, isAlive, tellingModule, type Watched, watched } from "../support/watched.ts";
 
@@ -81,6 +83,40 @@ describe("several processes", () => {
     await writeFile(join(folder, "go"), "");
     expect(await slow.wait()).toBe(1);
     await until("both to leave", () => !both.some(isAlive));
+  });
+
+  it("end when their supervisor is killed before they have begun", async () => {
+    const script = join(root, "packages/node/bin/zerotask-node.js");
+    const { requestEndpoint } = await startBroker();
+    const port = requestEndpoint.slice(requestEndpoint.lastIndexOf(":") + 1);
+    const child = fork(script, ["--supervised", "", "-r", port]);
+    onTestFinished(() => void child.kill("SIGKILL"));
+    child.disconnect();
+    await until("its end", () => child.exitCode !== null, 10_000);
+    expect(child.exitCode).toBe(0);
+  });
+
+  it("end when their supervisor is killed, though they are busy for ever", async () => {
+    const supervised = new URL("../../packages/node/dist/supervisor/supervised.js", import.meta.url).href;
+    const folder = await folderWith({
+      "supervisor.mjs": `import { fork } from "node:child_process";
+        const child = fork(new URL("supervised.mjs", import.meta.url));
+        child.once("message", () => console.log(child.pid));`,
+      "supervised.mjs": `import { Supervision } from ${JSON.stringify(supervised)};
+        new Supervision({ error: console.error }, 300);
+        process.send("busy", () => { for (;;); });`,
+    });
+    const supervisor = spawn(process.execPath, [join(folder, "supervisor.mjs")], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    onTestFinished(() => void supervisor.kill("SIGKILL"));
+    const [pid] = (await once(supervisor.stdout, "data", { signal: AbortSignal.timeout(10_000) })).map(
+      Number,
+    );
+    if (pid === undefined || !isAlive(pid)) throw new Error("Expected a process that is busy");
+    onTestFinished(() => void (isAlive(pid) && process.kill(pid, "SIGKILL")));
+    supervisor.kill("SIGKILL");
+    await until("its end", () => !isAlive(pid), 10_000);
   });
 
   it("leave when nothing is left to do, and so does their supervisor", async () => {

@@ -121,7 +121,7 @@ async function prepare(modules: string[], flags: Flags): Promise<Prepared> {
   const name = supervised === undefined ? flags.name : supervised || undefined;
   const endpoint = endpointOf(flags);
   const logger = await loggerOf(flags);
-  const supervision = supervised === undefined ? undefined : new Supervision(logger);
+  const supervision = supervised === undefined ? undefined : new Supervision(logger, killMsOf(flags));
   const dispatcher = Dispatcher.instance();
   const node = new Node({
     ...{ slots, dispatcher, logger, drainMs: drain, captureConsole: flags.captureConsole === true },
@@ -166,7 +166,7 @@ async function supervise(modules: string[], flags: Flags, args: readonly string[
   const longest = nameOf(naming, processes, Number.MAX_SAFE_INTEGER);
   if (longest !== undefined) nameOption("--name", longest);
   const logger = await loggerOf(flags);
-  const killMs = timerMs(drain + closeAllMs + 2 * exitMs);
+  const killMs = killMsOf(flags);
   const supervisor = new Supervisor({
     ...{ processes, isWatching: watch, killMs, logger, runtime: systemRuntime },
     script: fileURLToPath(new URL("../bin/zerotask-node.js", import.meta.url)),
@@ -205,6 +205,11 @@ function print(text: string): void {
 /** Timers take no more. */
 function timerMs(ms: number): number {
   return Math.min(ms, 2 ** 31 - 1);
+}
+
+/** How long a process that is to end may take before it is killed. */
+function killMsOf({ drain }: Flags): number {
+  return timerMs(drain + closeAllMs + 2 * exitMs);
 }
 
 function endpointOf({ address, requestPort, publishPort }: Flags): string {

@@ -1,6 +1,9 @@
 // What a supervisor and its processes tell each other, and how a supervised process does as it is told.
+import { Worker } from "node:worker_threads";
 import type { Logger } from "zerotask-core";
+import { workerFile } from "../executors/worker-handle.ts";
 import type { Node } from "../node.ts";
+import type { Watch } from "../worker/watchdog.ts";
 
 /**
  * What a process ends with that was given what it can't start with: options, modules, a name that is taken. EX_CONFIG of
@@ -22,9 +25,15 @@ export class Supervision {
   #node: Node | undefined;
   readonly #logger: Logger;
 
-  /** Listens from now on: to be made before anything else takes its time. */
-  constructor(logger: Logger) {
+  /**
+   * Listens from now on: to be made before anything else takes its time.
+   * @param killMs how long the process may take to end when its supervisor is gone, whatever it is busy with
+   */
+  constructor(logger: Logger, killMs: number) {
     this.#logger = logger;
+    // It is gone already, and nothing will say so.
+    if (process.connected !== true) process.exit(0);
+    watch(killMs);
     process.on("message", (message) => {
       if (isObject(message) && message.zerotask === drainMessage.zerotask) {
         this.#leave({ drainMs: Number.POSITIVE_INFINITY });
@@ -57,6 +66,15 @@ export class Supervision {
       },
     );
   }
+}
+
+/** A handler that never lets go of its thread must not keep a node that nobody can tell to end. */
+function watch(graceMs: number): void {
+  new Worker(workerFile("watchdog"), {
+    workerData: { parent: process.ppid, graceMs, maxMemoryMb: 0 } satisfies Watch,
+    resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+    execArgv: [],
+  }).unref();
 }
 
 /** The methods that a process serves, if that is what it says. */

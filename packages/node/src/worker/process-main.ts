@@ -4,6 +4,7 @@ import { Socket } from "node:net";
 import { Worker } from "node:worker_threads";
 import { channelFd, markFd, readLines, wordBytes } from "./pipe.ts";
 import { isRevokedWord, takenWord } from "./port.ts";
+import type { Watch } from "./watchdog.ts";
 import { serve } from "./worker.ts";
 
 const socket = new Socket({ fd: channelFd, readable: true, writable: true });
@@ -46,7 +47,7 @@ function write(unit: number, order: number): void {
 
 function watch(): void {
   new Worker(new URL("./watchdog.js", import.meta.url), {
-    workerData: { parent: process.ppid, maxMemoryMb },
+    workerData: { parent: process.ppid, graceMs: 0, maxMemoryMb } satisfies Watch,
     resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
     execArgv: [],
   }).unref();
