@@ -2,6 +2,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import {
+  BrokerMethod,
+  batchText,
   type EncodedBatch,
   type StreamBatch,
   StreamConsumer,
@@ -289,6 +291,38 @@ it("leaves an input: its producer is closed", async () => {
   await run;
   expect(isClosed).toBe(true);
   expect(wire.left).toBe(1);
+});
+
+it("sends no batch that is larger than a message may be, though its items are not", async () => {
+  const limit = 20_000;
+  const large = "x".repeat(limit - 1_024 - 2);
+  const wide = "ü€".repeat(500);
+  const wire = new Wire({ items: 1_000, bytes: 10_000_000 }, "sent", limit);
+  const given = [...Array.from({ length: 50 }, () => "x".repeat(500)), large, ...Array(40).fill(wide), large];
+  const run = wire.producer.run(
+    (async function* () {
+      yield* given;
+      throw new RangeError("y".repeat(limit - 1_500));
+    })(),
+  );
+  const sizes: number[] = [];
+  const taken: unknown[] = [];
+  for (let turn = 0, isOver = false; turn < 500 && !isOver; turn++) {
+    await settle();
+    wire.tick();
+    for (; wire.batches.length > 0; wire.deliverBatch()) {
+      const text = batchText(BrokerMethod.NodeStreamItems, { id: "task" }, wire.batches[0] as EncodedBatch);
+      sizes.push(Buffer.byteLength(text));
+      isOver = wire.batches[0]?.end === true;
+    }
+    while (wire.grants.length > 0) wire.deliverGrant();
+  }
+  for (const _ of given) taken.push((await wire.consumer.next()).value);
+  expect(taken).toEqual(given);
+  await expect(wire.consumer.next()).rejects.toMatchObject({ remoteName: "RangeError" });
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(limit);
+  await wire.run();
+  await run;
 });
 
 it("sends what a tick produced as one batch, and no more than 256 items in one", async () => {

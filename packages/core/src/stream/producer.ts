@@ -4,7 +4,7 @@ import { Deque } from "../collections/deque.ts";
 import { errorToWire, TooLargeError } from "../errors.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { isDeeperThan, isLongerThan } from "../protocol/json.ts";
-import type { ErrorObject } from "../protocol/messages.ts";
+import { type ErrorObject, errorObject } from "../protocol/messages.ts";
 import type { StreamGrant, StreamWindow } from "../protocol/streams.ts";
 import { checkedResult } from "./result.ts";
 
@@ -50,6 +50,8 @@ const maxBatchBytes = 64 * 1024;
 /** Around an item in its message. */
 const envelopeBytes = 1_024;
 const envelopeDepth = 2;
+/** What is left of the texts of an error that is too large to be sent. */
+const maxErrorLength = 200;
 
 export class StreamProducer {
   readonly #options: ProducerOptions;
@@ -173,11 +175,23 @@ export class StreamProducer {
     const isSent = this.#options.errors === "sent";
     // An output ends with its task; that all has arrived has to be known before.
     if (isSent || this.#count > this.#received) {
+      const error = isSent && failure !== undefined ? this.#errorOf(failure.error) : undefined;
+      // It may be about as large as a message may be.
+      if (error !== undefined) this.#flush();
       this.#last = this.#count;
-      this.#flush(isSent && failure !== undefined ? errorToWire(failure.error) : undefined);
+      this.#flush(error);
       while (this.#received <= this.#last && !this.#isStopped) await this.#change();
     }
     if (failure !== undefined && !isSent) throw failure.error;
+  }
+
+  #errorOf(thrown: unknown): ErrorObject {
+    const error = errorToWire(thrown);
+    if (!isLongerThan(JSON.stringify(error), this.#options.limits().bytes - envelopeBytes)) return error;
+    const { name } = (error.data ?? {}) as { readonly name?: unknown };
+    const message = `${error.message.slice(0, maxErrorLength)}…`;
+    if (typeof name !== "string") return errorObject(error.code, message);
+    return errorObject(error.code, message, { name: name.slice(0, maxErrorLength), message });
   }
 
   get #hasRoom(): boolean {
@@ -186,11 +200,16 @@ export class StreamProducer {
   }
 
   #add(item: unknown): void {
-    const text = encodeItem(item, this.#options.limits());
+    const limits = this.#options.limits();
+    const text = encodeItem(item, limits);
+    const bytes = Buffer.byteLength(text) + 1;
+    const most = Math.min(maxBatchBytes, limits.bytes - envelopeBytes);
+    // What is too large for a message together may not be so by itself.
+    if (this.#textBytes + bytes > most) this.#flush();
     this.#texts.push(text);
-    this.#textBytes += text.length + 1;
+    this.#textBytes += bytes;
     this.#count++;
-    if (this.#texts.length >= this.#maxItems || this.#textBytes >= maxBatchBytes) this.#flush();
+    if (this.#texts.length >= this.#maxItems || this.#textBytes >= most) this.#flush();
     else if (!this.#isDeferred) {
       this.#isDeferred = true;
       this.#defer(() => {
