@@ -23,6 +23,7 @@ class Wire {
   grants: StreamGrant[] = [];
   readonly deferred: (() => void)[] = [];
   left = 0;
+  now = 0;
 
   constructor(window: StreamWindow, errors: "sent" | "thrown" = "sent", limit = 1_000_000) {
     this.producer = new StreamProducer({
@@ -31,6 +32,7 @@ class Wire {
       limits: () => ({ bytes: limit, depth: 10 }),
       send: (batch) => this.batches.push(batch),
       defer: (callback) => this.deferred.push(callback),
+      now: () => this.now,
     });
     this.consumer = new StreamConsumer({
       window,
@@ -291,6 +293,33 @@ it("leaves an input: its producer is closed", async () => {
   await run;
   expect(isClosed).toBe(true);
   expect(wire.left).toBe(1);
+});
+
+it("sends what is there, and hears that nobody wants more, where an iterable only computes", async () => {
+  const wire = new Wire(wide);
+  let made = 0;
+  const run = wire.producer.run(
+    (async function* () {
+      for (;;) {
+        wire.now += 4;
+        yield made++;
+      }
+    })(),
+  );
+  for (const items of [
+    [0, 1, 2],
+    [3, 4, 5],
+    [6, 7, 8],
+  ]) {
+    await settle();
+    expect(wire.batches.splice(0).map((batch) => JSON.parse(batch.items))).toEqual([items]);
+    wire.tick();
+  }
+  await settle();
+  wire.producer.stop();
+  wire.tick();
+  await run;
+  expect(made).toBe(12);
 });
 
 it("sends no batch that is larger than a message may be, though its items are not", async () => {

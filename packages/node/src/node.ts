@@ -45,6 +45,7 @@ export class Node implements NodeSetup {
   readonly #streamLinks: StreamLinks = {
     send: (link, text) => this.#links[link]?.send(text),
     limits: (link) => this.#links[link]?.limits ?? noItems,
+    now: () => this.#options.runtime.now(),
   };
   readonly #host: RunHost;
   readonly #events: NodeEvent<Run>[] = [];

@@ -155,6 +155,7 @@ export class StreamCalls {
         window,
         errors: "sent",
         limits: () => this.#session.limits,
+        now: () => this.#session.runtime.now(),
         send: (batch) =>
           this.#session.notify(batchText(BrokerMethod.ClientStreamInput, { id, input }, batch)),
       });

@@ -37,6 +37,8 @@ export interface ProducerOptions {
   readonly errors: "sent" | "thrown";
   /** Calls back when this tick is over: what it produced leaves as one batch. @default setImmediate */
   readonly defer?: (callback: () => void) => void;
+  /** In milliseconds. @default performance.now */
+  readonly now?: (() => number) | undefined;
 }
 
 interface Kept {
@@ -45,6 +47,8 @@ interface Kept {
   readonly until: number;
 }
 
+/** After so long without an end of the tick, what is there is sent, and what came is heard: some iterables only compute. */
+const maxTickMs = 10;
 const maxBatchItems = 256;
 const maxBatchBytes = 64 * 1024;
 /** Around an item in its message. */
@@ -56,6 +60,7 @@ const maxErrorLength = 200;
 export class StreamProducer {
   readonly #options: ProducerOptions;
   readonly #defer: (callback: () => void) => void;
+  readonly #now: () => number;
   readonly #maxItems: number;
   /** Sent, and not known to be taken. */
   readonly #kept = new Deque<Kept>();
@@ -64,6 +69,8 @@ export class StreamProducer {
   #texts: string[] = [];
   #textBytes = 0;
   #isDeferred = false;
+  /** When this tick began, or a later time. */
+  #tickAt = 0;
   /** Items that were produced, and where the end stands, if there is one. */
   #count = 0;
   #last = Number.POSITIVE_INFINITY;
@@ -76,6 +83,7 @@ export class StreamProducer {
   constructor(options: ProducerOptions) {
     this.#options = options;
     this.#defer = options.defer ?? ((callback) => void setImmediate(callback));
+    this.#now = options.now ?? (() => performance.now());
     this.#maxItems = Math.max(1, Math.min(maxBatchItems, Math.floor(options.window.items / 4)));
   }
 
@@ -155,8 +163,12 @@ export class StreamProducer {
   }
 
   async #pump(iterator: AsyncIterator<unknown>): Promise<void> {
+    this.#tickAt = this.#now();
     for (;;) {
-      while (!this.#hasRoom && !this.#isStopped) await this.#change();
+      while (!this.#hasRoom && !this.#isStopped) {
+        await this.#change();
+        this.#tickAt = this.#now();
+      }
       if (this.#isStopped) return;
       const result: unknown = await iterator.next();
       if (this.#isStopped) return;
@@ -168,6 +180,7 @@ export class StreamProducer {
         await close(iterator).catch(() => undefined);
         throw error;
       }
+      if (this.#now() - this.#tickAt >= maxTickMs) await this.#tick();
     }
   }
 
@@ -214,9 +227,17 @@ export class StreamProducer {
       this.#isDeferred = true;
       this.#defer(() => {
         this.#isDeferred = false;
+        this.#tickAt = this.#now();
         if (this.#texts.length > 0) this.#flush();
       });
     }
+  }
+
+  /** Sends what is there, and lets everybody else do something. */
+  async #tick(): Promise<void> {
+    this.#flush();
+    await new Promise<void>((resolve) => this.#defer(resolve));
+    this.#tickAt = this.#now();
   }
 
   #flush(error?: ErrorObject): void {

@@ -21,6 +21,7 @@ import {
 /** What carries the streams of a run to the broker. Anything may get lost: then `resume` is called. */
 export interface StreamCarrier {
   readonly limits: () => ItemLimits;
+  readonly now?: (() => number) | undefined;
   items(batch: EncodedBatch): void;
   inputGrant(input: InputKey, grant: StreamGrant): void;
 }
@@ -34,8 +35,9 @@ export class RunStreams {
   constructor(shape: StreamShape, carrier: StreamCarrier) {
     const { output = false, inputs = [], ...window } = shape;
     if (output) {
-      const { limits } = carrier;
-      this.#output = new StreamProducer({ window, limits, errors: "thrown", send: (b) => carrier.items(b) });
+      const { limits, now } = carrier;
+      const send = (batch: EncodedBatch): void => carrier.items(batch);
+      this.#output = new StreamProducer({ window, limits, now, errors: "thrown", send });
     }
     for (const input of inputs) {
       const consumer = new StreamConsumer({

@@ -7,17 +7,20 @@ export interface StreamLinks {
   /** Sends a text now, or loses it. */
   send(link: number, text: string): void;
   limits(link: number): ItemLimits;
+  /** @default performance.now */
+  readonly now?: () => number;
 }
 
 /** The streams of a new run. */
 export function streamsOver(
-  { send, limits }: StreamLinks,
+  { send, limits, now }: StreamLinks,
   link: number,
   id: string,
   shape: StreamShape,
 ): RunStreams {
   return new RunStreams(shape, {
     limits: () => limits(link),
+    now,
     items: (batch) => send(link, batchText(BrokerMethod.NodeStreamItems, { id }, batch)),
     inputGrant: (input, grant) =>
       send(link, JSON.stringify(notification(BrokerMethod.NodeInputGrant, { id, input, ...grant }))),
