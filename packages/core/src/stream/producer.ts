@@ -126,8 +126,9 @@ export class StreamProducer {
 
   /** What was sent, or told, may have got lost: sends all of it again that is not known to have arrived. */
   resume(): void {
-    if (this.#isStopped || this.#sendAgain() > 0) return;
-    // What has arrived already is answered with how far it was taken.
+    if (this.#isStopped) return;
+    this.#sendAgain();
+    // What has arrived already is answered with how far it was taken: that may have got lost as well.
     this.#options.send({ seq: 0, items: "[]", bytes: 0 });
   }
 
@@ -141,14 +142,8 @@ export class StreamProducer {
     this.#wakeUp();
   }
 
-  #sendAgain(): number {
-    let count = 0;
-    for (const { batch, until } of this.#kept) {
-      if (until <= this.#received) continue;
-      this.#options.send(batch);
-      count++;
-    }
-    return count;
+  #sendAgain(): void {
+    for (const { batch, until } of this.#kept) if (until > this.#received) this.#options.send(batch);
   }
 
   async #all(iterator: AsyncIterator<unknown>, stopped: Promise<void>): Promise<void> {
