@@ -9,7 +9,7 @@ import { type BatchRule, type Dial, Dispatcher, dialDealer, systemRuntime, task 
 import { Node, type NodeOptions } from "zerotask-node";
 import { Executors } from "../../packages/node/src/executors/executors.ts";
 import type { PoolHost } from "../../packages/node/src/executors/pool-host.ts";
-import { connect, connectAsync, startBroker } from "../support/cluster.ts";
+import { connect, connectAsync, gate, startBroker } from "../support/cluster.ts";
 import { end, start } from "../support/processes.ts";
 import { until } from "../support/wait.ts";
 import * as hungry from "./hungry-tasks.ts";
@@ -332,6 +332,17 @@ describe("in a process", () => {
     await end(child, "SIGKILL");
     await until("its workers to end", () => pids.every((pid) => !isAlive(pid)), 5_000);
   });
+});
+
+it("starts no workers where the node is stopped while a resource opens", async () => {
+  const node = new Node({ dispatcher: dispatcherOf([module]), modules: [module], isolate: "thread" });
+  node.addBroker("tcp://127.0.0.1:1");
+  const opening = gate();
+  node.provide("slow", () => opening.opened);
+  const started = node.start();
+  await node.stop();
+  opening.open();
+  await started;
 });
 
 it("refuses what is no kind of isolation", () => {

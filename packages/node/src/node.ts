@@ -239,7 +239,7 @@ export class Node implements NodeSetup {
     const isolated = this.#rooms.reduce((count, { methods }) => count + methods.length, 0);
     try {
       if (isolated === 0 || isolated < this.#served().length) await this.#pipeline.open();
-      await this.#executor.open();
+      if (this.#life === "opening") await this.#executor.open();
     } catch (error) {
       this.#life = "stopped";
       await Promise.all([this.#executor.close(), this.#pipeline.close()]);
