@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { end, freePort, root, runToEnd, start } from "../support/processes.ts";
+import { until } from "../support/wait.ts";
+import { watched } from "../support/watched.ts";
 
 async function startBroker(...args: string[]): Promise<string> {
   const { line } = await start("broker", "--memory", "-r", "0", "-p", "0", ...args);
@@ -161,6 +163,14 @@ it("gives up on a broker that is not there", async () => {
   const port = await freePort();
   const ended = await runToEnd("client", "-r", String(port), "-t", "300", "add", "1", "2");
   expect(ended).toMatchObject({ code: 1, out: "" });
+});
+
+it("does not say that a node is ready that is ended before any broker was there", async () => {
+  const node = watched("node", "-r", `${await freePort()}`);
+  await until("it to look for a broker", () => node.err().includes("not connected"));
+  node.child.kill("SIGTERM");
+  expect(await node.ended()).toBe(0);
+  expect(node.out).toEqual([]);
 });
 
 it("refuses what is said of isolated workers where there would be none", async () => {

@@ -147,6 +147,8 @@ async function serve({ node, endpoint, logger, supervision }: Prepared, flags: F
   };
   stopOnSignals(stop, logger, timerMs(flags.drain + closeAllMs + exitMs));
   await node.start();
+  // It was told to end before it could serve: whoever told it ends the process.
+  if (isSignalled || supervision?.isLeaving === true) return;
   if (supervision !== undefined) supervision.ready(node.methods);
   else print(`is ready: takes tasks from ${endpoint}, serves ${node.methods.join(", ")}`);
   if (flags.exitWhenEmpty !== true) return;

@@ -23,6 +23,7 @@ export const drainMessage = { zerotask: "drain" } as const;
 /** What a process was told before it had a node to do it. */
 export class Supervision {
   #node: Node | undefined;
+  #isLeaving = false;
   readonly #logger: Logger;
 
   /**
@@ -48,6 +49,11 @@ export class Supervision {
     this.#node = node;
   }
 
+  /** Whether the process was told to end. */
+  get isLeaving(): boolean {
+    return this.#isLeaving;
+  }
+
   /** Tells the supervisor that the node serves. */
   ready(methods: readonly string[]): void {
     const message: ReadyMessage = { zerotask: "ready", methods };
@@ -57,6 +63,7 @@ export class Supervision {
 
   /** A node that has not begun has nothing to finish. */
   #leave(options: { drainMs?: number }): void {
+    this.#isLeaving = true;
     if (this.#node === undefined) process.exit(0);
     this.#node.stop(options).then(
       () => process.exit(0),
