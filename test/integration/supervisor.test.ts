@@ -2,12 +2,13 @@
 
 import { fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Client } from "zerotask-client";
 import { nameOf } from "../../packages/node/src/supervisor/names.ts";
+import { watchModules } from "../../packages/node/src/supervisor/watcher.ts";
 import { connect, connectAsync, startBroker } from "../support/cluster.ts";
 import { root, runToEnd } from "../support/processes.ts";
 import { until } from "../support/wait.ts";
@@ -206,6 +207,33 @@ describe("--watch", () => {
     await change(tellingModule(3));
     await until("the old ones' end", () => !before.some(isAlive));
     expect(await client.version()).toBe(3);
+  });
+
+  it("sees modules in a folder that was removed for a while", async () => {
+    const folder = join(await folderWith({}), "built");
+    const file = join(folder, "tasks.mjs");
+    const build = async (): Promise<void> => {
+      await mkdir(folder);
+      await writeFile(file, "");
+    };
+    await build();
+    const seen: string[] = [];
+    const stopWatching = await watchModules([folder], {
+      onChange: (path) => seen.push(path),
+      onError: (error) => seen.push(String(error)),
+    });
+    onTestFinished(stopWatching);
+    for (let times = 0; times < 2; times++) {
+      await rm(folder, { recursive: true });
+      // So long that it is taken for gone, rather than for replaced.
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      seen.length = 0;
+      await build();
+      await until("the folder", () => seen.includes(folder));
+      seen.length = 0;
+      await writeFile(file, "export const changed = true;");
+      await until("the change", () => seen.includes(file));
+    }
   });
 
   it("sees what a module imports from beside it, and nothing of packages", async () => {
