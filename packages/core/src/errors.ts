@@ -224,8 +224,19 @@ function readFailure(data: unknown): {
 /**
  * Makes the wire's error of whatever a handler threw: `data = {name, message, stack?, expected?, data?}`.
  * Only an `InvalidParamsError` and a `RetryError` keep their own codes; anything else a handler throws is its failure.
+ * Never throws.
  */
 export function errorToWire(thrown: unknown): ErrorObject {
+  try {
+    return wireErrorOf(thrown);
+  } catch {
+    // Anything may have been thrown, also what can't even be looked at, such as a proxy whose traps throw.
+    const message = "A handler threw something that can't be looked at";
+    return errorObject(ErrorCode.TaskFailed, message, { name: "Error", message });
+  }
+}
+
+function wireErrorOf(thrown: unknown): ErrorObject {
   if (thrown instanceof RetryError) return errorObject(thrown.code, thrown.message, thrown.data);
   if (thrown instanceof InvalidParamsError) return errorObject(thrown.code, thrown.message, thrown.data);
   if (thrown instanceof TaskError) {

@@ -1,5 +1,12 @@
 // What is made of what handlers throw: expected failures are noted, exceptions are logged and passed on.
-import { errorToWire, InvalidParamsError, type Logger, RetryError, TaskError } from "zerotask-core";
+import {
+  errorToWire,
+  InvalidParamsError,
+  type Logger,
+  OptionError,
+  RetryError,
+  TaskError,
+} from "zerotask-core";
 import type { Run } from "./run.ts";
 
 /** Where an exception came up. */
@@ -21,8 +28,9 @@ export class Exceptions {
     this.#logger = logger;
   }
 
-  /** @returns what ends it */
+  /** @returns what ends it. @throws OptionError for what is no function */
   listen(listener: ExceptionListener): () => void {
+    if (typeof listener !== "function") throw new OptionError("listener", "a function", listener);
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
@@ -44,12 +52,11 @@ export class Exceptions {
     }
   }
 
-  /** A listener that throws must not change what becomes of the task. */
+  /** A listener that throws, or rejects later, must not change what becomes of the task, nor of the node. */
   #tell(listener: ExceptionListener, error: unknown, info: ExceptionInfo): void {
-    try {
-      listener(error, info);
-    } catch (problem) {
+    const told = async (): Promise<void> => listener(error, info);
+    told().catch((problem: unknown) => {
       this.#logger.error({ err: problem }, "a listener for exceptions threw");
-    }
+    });
   }
 }

@@ -36,9 +36,16 @@ export function run(
 }
 
 function finish(result: unknown, scope: Scope | undefined, callback: Callback): void {
-  if (!isAsyncIterable(result)) callback(null, result);
+  let isItems: boolean;
+  try {
+    isItems = isAsyncIterable(result);
+  } catch (error) {
+    fail(error, scope, callback);
+    return;
+  }
+  if (!isItems) callback(null, result);
   else
-    consume(result, scope).then(
+    consume(result as AsyncIterable<unknown>, scope).then(
       (value) => callback(null, value),
       (error) => {
         if (error instanceof UncollectableError) callback(errorObject(error.code, error.message));

@@ -30,7 +30,9 @@ export interface NodeSetup {
   /**
    * Calls `listener` with each exception of a handler: what it throws beside `TaskError`, `InvalidParamsError` and
    * `RetryError`, and before anybody gave the task up.
+   * What a listener throws itself, or rejects with, is logged.
    * @returns what ends that
+   * @throws OptionError for what is no function
    */
   onException(listener: ExceptionListener): () => void;
   /**
