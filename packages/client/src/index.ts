@@ -22,6 +22,7 @@ export {
   NodeLostError,
   NotAllowedError,
   OptionError,
+  SocketsForbiddenError,
   StoreFailedError,
   StreamLostError,
   TaskExpiredError,

@@ -30,7 +30,7 @@ export * from "./protocol/when.ts";
 export { every, type Runtime, systemRuntime, type Timer } from "./runtime.ts";
 export type { Connection, ConnectionHandlers, Dial } from "./socket/connection.ts";
 export { dialDealer } from "./socket/dealer.ts";
-export { forbidSockets } from "./socket/forbidden.ts";
+export { forbidSockets, SocketsForbiddenError } from "./socket/forbidden.ts";
 export { Link, type LinkHandlers, type LinkOptions } from "./socket/link.ts";
 export type { Listen, Listener, ListenerHandlers } from "./socket/listener.ts";
 export type { PublishHandlers } from "./socket/publisher.ts";
