@@ -27,9 +27,7 @@ import { Run } from "./run.ts";
 import type { RunHost } from "./run-context.ts";
 import { type Answer, type NodeEffect, type NodeEvent, NodeState } from "./state/node-state.ts";
 import { NodeStreams } from "./streams/node-streams.ts";
-import { type StreamLinks, streamsOver } from "./streams/stream-links.ts";
-
-const noItems = { bytes: 0, depth: 0 };
+import { linksOver, type StreamLinks, streamsOver } from "./streams/stream-links.ts";
 
 /** Runs tasks: serves the methods of its dispatcher to the brokers it is told of. */
 export class Node implements NodeSetup {
@@ -42,11 +40,7 @@ export class Node implements NodeSetup {
   #rooms: readonly PoolRoom[] = [];
   readonly #nested: NestedCalls;
   readonly #streams: NodeStreams<Run>;
-  readonly #streamLinks: StreamLinks = {
-    send: (link, text) => this.#links[link]?.send(text),
-    limits: (link) => this.#links[link]?.limits ?? noItems,
-    now: () => this.#options.runtime.now(),
-  };
+  readonly #streamLinks: StreamLinks;
   readonly #host: RunHost;
   readonly #events: NodeEvent<Run>[] = [];
   #isHandling = false;
@@ -77,6 +71,7 @@ export class Node implements NodeSetup {
       onWaiting: (run, change) => this.#handle({ type: "waiting", assignment: run, change }),
     });
     this.#streams = new NodeStreams(this.#executor);
+    this.#streamLinks = linksOver((link) => this.#links[link], runtime);
     this.#host = {
       runtime,
       reports: new Reports(runtime, ({ link }, ...report) => this.#links[link]?.report(...report) ?? false),
