@@ -1,5 +1,5 @@
 // What is promised about order and limits: how many run at once, how many begin within a time, and which come first.
-import { isSettled } from "zerotask-core";
+import { BrokerMethod, isSettled } from "zerotask-core";
 import type { StoreChange, StoredTask } from "../../packages/broker/src/state/storage/stored-task.ts";
 import { type Assigned, Assignments, type Message } from "./assignments.ts";
 import { methods } from "./methods.ts";
@@ -68,6 +68,10 @@ export class Rules {
   onReceived(connection: number, messages: readonly Message[]): void {
     for (const message of messages) {
       this.#assignments.onReceived(connection, message);
+      // What is to be stopped may have no place any more, before the disk is told.
+      const { task_id: taskId } = (message.params ?? {}) as { task_id?: string };
+      if (message.method === BrokerMethod.ClientTaskStop && taskId !== undefined)
+        this.#waiting.delete(taskId);
       const { began } = (message.result ?? {}) as { began?: number };
       if (began !== undefined) this.#heard.set(began, this.#now());
     }
