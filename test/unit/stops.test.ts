@@ -387,8 +387,12 @@ describe("making a task anew", () => {
     const both = broker.from("c", [start("c-1"), reload("c-1", { params: [9] })]);
     expect(sends(both)).toEqual([
       send("c", { id: "go", result: true }),
+      assigned("c-1#2", [1]),
+      stopPush("c-1#2"),
+    ]);
+    expect(sends(broker.from("n", ended("c-1#2", "cooperative")))).toEqual([
+      assigned("c-1#3", [9]),
       send("c", { id: "re", result: true }),
-      assigned("c-1#2", [9]),
     ]);
   });
 

@@ -149,7 +149,7 @@ export class RunCommands {
     const given = read.taskParams("params");
     const params = given === undefined ? undefined : JSON.stringify(given);
     const graceMs = readGrace(read);
-    this.#treat(command, read.string("task_id"), {
+    const treatment: Treatment = {
       held: (task) => {
         if (!task.isSubmitted && task.pin === undefined) {
           const message = `Expected a task that was submitted, got the call ${task.id}`;
@@ -172,8 +172,15 @@ export class RunCommands {
         const asker = this.#asker(command, task, toldReload);
         this.#parts.stops.reload(task, graceMs, resume, params !== undefined, asker);
       },
-      settled: (task, level) => this.#revive(command, task, level, params),
-    });
+      settled: (task, level) => {
+        const { revival } = this.#parts;
+        // Somebody puts it back as it was: then it is made anew like any other that waits.
+        if (params !== undefined && revival.isReviving(task.id))
+          revival.revive(task, level, () => this.#treat(command, task.id, treatment));
+        else this.#revive(command, task, level, params);
+      },
+    };
+    this.#treat(command, read.string("task_id"), treatment);
     return undefined;
   }
 

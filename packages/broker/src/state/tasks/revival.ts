@@ -23,16 +23,10 @@ export interface RevivalParts {
 /** Is told whether the task was still there, and settled. */
 export type Revived = (isRevived: boolean, failure: ErrorObject | undefined) => void;
 
-interface Reviving {
-  readonly told: Revived[];
-  /** What it will take. */
-  bytes: number;
-}
-
 export class Revival {
   readonly #parts: RevivalParts;
   /** Tasks that are being put back, so that nobody else does it meanwhile; and who is told of it. */
-  readonly #reviving = new Map<string, Reviving>();
+  readonly #reviving = new Map<string, Revived[]>();
 
   constructor(parts: RevivalParts) {
     this.#parts = parts;
@@ -45,7 +39,7 @@ export class Revival {
 
   /**
    * Puts a settled task back, and tells whether it was still there.
-   * @param params JSON, where it is to have others than it had
+   * @param params JSON, where it is to have others than it had, and is not just being put back: it may be claimed as it is
    * @throws Refusal when there is no room for it
    */
   revive(task: StoredTask, level: Durability, then: Revived, params?: string): void {
@@ -53,7 +47,7 @@ export class Revival {
     const { id, ownerId, method, group, priority } = task;
     const others = this.#reviving.get(id);
     if (others !== undefined) {
-      this.#join(others, task, level, then, params);
+      others.push(then);
       return;
     }
     const owner = sessions.clients.get(ownerId);
@@ -62,8 +56,8 @@ export class Revival {
     if (refusal !== undefined) throw refusal;
     const rank = rankOf(turn.now, priority);
     const storage = storages.for(level);
-    const reviving = { told: [then], bytes };
-    this.#reviving.set(id, reviving);
+    const told = [then];
+    this.#reviving.set(id, told);
     load.add(owner, level, bytes);
     storage.change({ type: "revive", id, dueAt: turn.now, rank });
     if (params !== undefined) storage.change({ type: "set-params", id, params });
@@ -73,36 +67,8 @@ export class Revival {
       if (isRevived) {
         backlog.leave(methods.lane(method, group), level, rank, undefined);
         events.addStatus({ id, method }, { status: TaskStatus.Queued, attempt: task.attempt });
-      } else load.remove(owner, level, reviving.bytes);
-      for (const tell of reviving.told) tell(isRevived, failure);
-    });
-  }
-
-  /** The task is being put back already, with other params it may be. */
-  #join(
-    others: Reviving,
-    task: StoredTask,
-    level: Durability,
-    then: Revived,
-    params: string | undefined,
-  ): void {
-    if (params === undefined) {
-      others.told.push(then);
-      return;
-    }
-    const { load, sessions, storages } = this.#parts;
-    const owner = sessions.clients.get(task.ownerId);
-    const bytes = bytesOf(params);
-    const refusal = load.refusalToGrow(owner, level, bytes - others.bytes);
-    if (refusal !== undefined) throw refusal;
-    load.remove(owner, level, others.bytes);
-    load.add(owner, level, bytes);
-    others.bytes = bytes;
-    const storage = storages.for(level);
-    // It is stored before anybody can claim the task.
-    storage.change({ type: "set-params", id: task.id, params });
-    others.told.push((isRevived, failure) => {
-      storage.whenStored((later) => then(isRevived, failure ?? later));
+      } else load.remove(owner, level, bytes);
+      for (const tell of told) tell(isRevived, failure);
     });
   }
 }
