@@ -9,6 +9,7 @@ const weights = {
   "kill client": 8,
   "kill broker and clients": 5,
   "stop node": 10,
+  "kill worker": 10,
   cut: 20,
   "cut all": 4,
   stall: 12,
@@ -64,6 +65,8 @@ export class Chaos {
         return this.#to(nodes, (seat) => this.#system.killNode(seat));
       case "kill client":
         return this.#to(clients, (seat) => this.#system.killClient(seat));
+      case "kill worker":
+        return this.#killWorker();
       case "stop node":
         return this.#to(nodes, (seat) => this.#stopNode(seat));
       case "cut":
@@ -77,6 +80,14 @@ export class Chaos {
       case "half-open":
         return connection === undefined ? undefined : this.#halfOpen(connection);
     }
+  }
+
+  /** On Linux; elsewhere nobody knows who a process's children are. */
+  #killWorker(): Promise<void> | undefined {
+    const worker = this.#chance.pick(this.#system.nodes.flatMap(({ part }) => part?.children ?? []));
+    if (worker === undefined) return undefined;
+    process.kill(worker, "SIGKILL");
+    return Promise.resolve();
   }
 
   #to(seats: readonly Seat[], act: (seat: Seat) => Promise<void>): Promise<void> | undefined {

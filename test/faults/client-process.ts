@@ -1,16 +1,17 @@
-// A client that submits and calls without end, and tells what it is told. `node client-process.ts <endpoint> <seed>`;
-// the line "finish" on stdin ends the asking, and the end of stdin the process.
+// A client that submits, calls, stops and reads without end, and tells what it is told.
+// `node client-process.ts <endpoint> <seed>`; the line "finish" on stdin ends the asking, and the end of stdin the process.
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { AsyncClient, type CallOptions, Client, type TaskHandle } from "zerotask-client";
 import type { Kind, ReportLine } from "./report-lines.ts";
 import { Seeded } from "./seeded.ts";
-import { type Method, methodWeights, type Told } from "./workload.ts";
+import { endless, type Method, methodWeights, streamed, type Told } from "./workload.ts";
 
 const maxInFlight = 150;
 const tickMs = 25;
 const perTick = 4;
 
-const kindWeights: { readonly [kind in Kind]: number } = {
+const kindWeights: { readonly [kind in Exclude<Kind, "halted" | "stream">]: number } = {
   disk: 60,
   memory: 10,
   keyed: 5,
@@ -37,11 +38,23 @@ function tell(line: ReportLine): void {
 
 function ask(): void {
   const method = chance.weighted(methodWeights);
-  const isOrdinary = method !== "poison" && method !== "block";
-  const kind = isOrdinary ? chance.weighted(kindWeights) : "disk";
+  const kind = kindFor(method);
   const serial = ++serials;
-  if (kind === "call" && method !== "flaky") call(serial, method, chance.int(0, 1_000_000));
-  else submit(serial, kind === "call" ? "disk" : kind, kind === "keyed" ? "echo" : method);
+  if (kind === "call") call(serial, method, chance.int(0, 1_000_000));
+  else if (kind === "stream") stream(serial, method, chance.int(0, 1_000_000));
+  else submit(serial, kind, kind === "keyed" ? "echo" : method);
+}
+
+function kindFor(method: Method): Kind {
+  if (isAmong(streamed, method)) return "stream";
+  if (isAmong(endless, method)) return "halted";
+  if (method === "poison" || method === "block") return "disk";
+  const kind = chance.weighted(kindWeights);
+  return kind === "call" && method === "flaky" ? "disk" : kind;
+}
+
+function isAmong(some: readonly Method[], method: Method): boolean {
+  return some.includes(method);
 }
 
 function call(serial: number, method: Method, n: number): void {
@@ -53,8 +66,42 @@ function submit(serial: number, kind: Kind, method: Method): void {
   const n = chance.int(0, kind === "keyed" ? 2_000 : 1_000_000);
   const handle = later.$with(optionsOf(kind, method, n)).$call(method, paramsOf(method, n));
   tell({ event: "submit", serial, id: handle.id, kind, method, n });
+  if (kind === "halted") inFlight++;
   followAcceptance(serial, handle, kind);
   follow(serial, handle.wait());
+}
+
+/** Items there and back: what is read, or what the handler has read. */
+function stream(serial: number, method: Method, n: number): void {
+  const [count, ms] = [chance.int(0, 3_000), chance.int(0, 50)];
+  tell({ event: "submit", serial, id: undefined, kind: "stream", method, n });
+  const window = { items: chance.int(1, 1_000) };
+  follow(serial, method === "sum" ? sum(n, count, ms, window) : read(method, n, count, ms, window));
+}
+
+type Window = NonNullable<CallOptions["window"]>;
+
+async function sum(n: number, count: number, ms: number, window: Window): Promise<unknown> {
+  const result = await client.$with({ window }).$call("sum", [n, numbers(count, ms)]);
+  const { items } = result as { items: number };
+  return items === count ? result : { items, instead: count };
+}
+
+async function* numbers(count: number, ms: number): AsyncGenerator<number> {
+  for (let i = 0; i < count; i++) {
+    if (i % 100 === 99) await pause(ms);
+    yield i;
+  }
+}
+
+/** Each item once, in order. */
+async function read(method: Method, n: number, count: number, ms: number, window: Window): Promise<unknown> {
+  let next = 0;
+  for await (const item of client.$with({ window }).$stream.$call(method, [n, count, ms])) {
+    if (item !== next) return { item, instead: next };
+    next++;
+  }
+  return next === count ? { n, square: n * n, run: "read" } : { items: next, instead: count };
 }
 
 function optionsOf(kind: Kind, method: Method, n: number): CallOptions {
@@ -65,9 +112,19 @@ function optionsOf(kind: Kind, method: Method, n: number): CallOptions {
   };
 }
 
+/** How long handlers take, in ms. */
+const times: { readonly [method in Method]?: readonly [number, number] } = {
+  slow: [20, 1_500],
+  block: [1_500, 3_000],
+  thread: [0, 100],
+  process: [0, 100],
+  watch: [2_000, 8_000],
+  deaf: [1_000, 4_000],
+};
+
 function paramsOf(method: Method, n: number): number[] {
-  if (method === "slow") return [n, chance.int(20, 1_500)];
-  return method === "block" ? [n, chance.int(1_500, 3_000)] : [n];
+  const time = times[method];
+  return time === undefined ? [n] : [n, chance.int(...time)];
 }
 
 function followAcceptance(serial: number, handle: TaskHandle, kind: Kind): void {
@@ -75,22 +132,39 @@ function followAcceptance(serial: number, handle: TaskHandle, kind: Kind): void 
     (level) => {
       tell({ event: "accept", serial, level });
       if (kind === "stopped") void stopTask(handle.id);
+      else if (kind === "halted") void halt(serial, handle);
     },
-    (error: Error) => tell({ event: "refuse", serial, reason: `${error.name}: ${error.message}` }),
+    (error: Error) => {
+      tell({ event: "refuse", serial, reason: `${error.name}: ${error.message}` });
+      if (kind === "halted") settled();
+    },
   );
+}
+
+/** Before it runs, while it does, or when it is over. */
+async function halt(serial: number, handle: TaskHandle): Promise<void> {
+  const options = { graceMs: chance.int(0, 300), force: chance.int(0, 3) === 0 };
+  await pause(chance.int(0, 2_500));
+  const how = await handle.stop(options).catch(({ name, message }: Error) => `${name}: ${message}`);
+  tell({ event: "halt", serial, how });
+  settled();
 }
 
 function follow(serial: number, outcome: Promise<unknown>): void {
   inFlight++;
-  const settled = (told: Told): void => {
-    inFlight--;
+  const end = (told: Told): void => {
     tell({ event: "settle", serial, told });
-    if (isFinishing && inFlight === 0) finish();
+    settled();
   };
   outcome.then(
-    (result) => settled({ result }),
-    ({ name, message }: Error) => settled({ error: { name, message } }),
+    (result) => end({ result }),
+    ({ name, message }: Error) => end({ error: { name, message } }),
   );
+}
+
+function settled(): void {
+  inFlight--;
+  if (isFinishing && inFlight === 0) finish();
 }
 
 function finish(): void {

@@ -56,10 +56,31 @@ it("finds what hangs, but not of a client that was killed", () => {
   expect(verdictOn({ kind: "call", lines: [settle(right)] }).hung).toEqual([]);
 });
 
+it("finds stops that hang, and that were answered with what is not so", () => {
+  const stopped: Told = { error: { name: "TaskStoppedError", message: "Stopped" } };
+  const halted = (how: string, told: Told): Verdict =>
+    verdictOn({
+      kind: "halted",
+      method: "watch",
+      lines: [accept, { event: "halt", serial: 1, how }, settle(told)],
+      look: { waited: told, got: told, attempt: 1 },
+    });
+  expect(isGood(halted("killed", stopped))).toBe(true);
+  expect(isGood(halted("finished-first", right))).toBe(true);
+  expect(halted("finished-first", stopped).wrong).toHaveLength(1);
+  expect(halted("cooperative", right).wrong).toHaveLength(1);
+  expect(halted("BusyError: no", stopped).wrong).toHaveLength(1);
+  expect(verdictOn({ kind: "halted", lines: [accept, settle(right)] }).hung).toHaveLength(1);
+});
+
 it("finds outcomes that can't be the task's", () => {
   const wrong: Told = { result: { n: 3, square: 10, run: "a" } };
   expect(verdictOn({ lines: [accept, settle(wrong)] }).wrong).not.toEqual([]);
   expect(verdictOn({ method: "fail", lines: [accept, settle(right)] }).wrong).not.toEqual([]);
+  const message = "Its worker process was ended by SIGKILL";
+  const dead: Told = { error: { name: "TaskFailedError", message } };
+  expect(verdictOn({ lines: [accept, settle(dead)] }).wrong).not.toEqual([]);
+  expect(verdictOn({ method: "crash", lines: [accept, settle(dead)], look: {} }).wrong).toEqual([]);
   const givenUp = { waited: lost, got: lost };
   expect(verdictOn({ lines: [settle(lost)], look: { ...givenUp, attempt: 3 } }).wrong).not.toEqual([]);
   expect(verdictOn({ lines: [settle(lost)], look: { ...givenUp, attempt: 4 } }).wrong).toEqual([]);

@@ -11,6 +11,8 @@ export interface Asked {
   readonly n: number;
   accepted?: AcceptLine["level"];
   refused?: string;
+  /** How its stop was answered. */
+  halted?: string;
   readonly told: Told[];
 }
 
@@ -30,6 +32,8 @@ export interface Verdict {
   readonly acceptedInMemory: number;
   /** How often clients were told which outcome. */
   readonly outcomes: ReadonlyMap<string, number>;
+  /** How often stops were answered how. */
+  readonly halts: ReadonlyMap<string, number>;
   /** What was asked for by clients that were killed. */
   readonly orphans: number;
   readonly lost: readonly string[];
@@ -51,6 +55,7 @@ export class History {
       if (asked === undefined) throw new Error(`${client} told of ${line.serial}, which it never asked for`);
       if (line.event === "accept") asked.accepted = line.level;
       else if (line.event === "refuse") asked.refused = line.reason;
+      else if (line.event === "halt") asked.halted = line.how;
       else asked.told.push(line.told);
     }
   }
@@ -74,11 +79,12 @@ export class History {
     const all = [...this.#asked.values()];
     const isOrphan = ({ client }: Asked): boolean => this.#killed.has(client);
     return {
-      submits: all.filter(({ kind }) => kind !== "call").length,
-      calls: all.filter(({ kind }) => kind === "call").length,
+      submits: all.filter(({ kind }) => !isCall(kind)).length,
+      calls: all.filter(({ kind }) => isCall(kind)).length,
       acceptedOnDisk: all.filter(({ accepted }) => accepted === "disk").length,
       acceptedInMemory: all.filter(({ accepted }) => accepted === "memory").length,
-      outcomes: countOutcomes(all),
+      outcomes: count(all.flatMap(({ told }) => told.map(({ error }) => error?.name ?? "result"))),
+      halts: count(all.flatMap(({ halted }) => (halted === undefined ? [] : [halted]))),
       orphans: all.filter(isOrphan).length,
       lost: all.filter((asked) => isLost(asked, lookAt(looks, asked))).map(describe),
       double: all.filter((asked) => isDouble(asked, lookAt(looks, asked))).map(describe),
@@ -114,14 +120,22 @@ function isDouble({ told }: Asked, { waited, got }: Look): boolean {
   return new Set(all).size > 1;
 }
 
-function isHung({ kind, accepted, refused, told }: Asked): boolean {
-  const isAnswered = kind === "call" || accepted !== undefined || refused !== undefined;
-  return !isAnswered || told.length === 0;
+function isHung({ kind, accepted, refused, halted, told }: Asked): boolean {
+  const isAnswered = isCall(kind) || accepted !== undefined || refused !== undefined;
+  const isStopping = kind === "halted" && refused === undefined && halted === undefined;
+  return !isAnswered || isStopping || told.length === 0;
+}
+
+/** It has no id that its client knows. */
+function isCall(kind: Kind): boolean {
+  return kind === "call" || kind === "stream";
 }
 
 function findWrong(asked: Asked, { waited, attempt }: Look): string[] {
-  const { kind, method, n, refused } = asked;
+  const { kind, method, n, refused, halted } = asked;
   const faults: string[] = refused === undefined ? [] : [`was refused with ${refused}`];
+  if (halted !== undefined && !isTrue(halted, asked.told))
+    faults.push(`its stop was answered with ${halted}`);
   for (const told of [...asked.told, ...(waited === undefined ? [] : [waited])]) {
     if (isAllowed(kind, told)) continue;
     const fault = findFault(method, n, told);
@@ -133,24 +147,31 @@ function findWrong(asked: Asked, { waited, attempt }: Look): string[] {
   return [...new Set(faults)].map((fault) => `${describe(asked)}: ${fault}`);
 }
 
-/** What may also come of a task, for how it was asked for. */
-function isAllowed(kind: Kind, { error }: Told): boolean {
-  if (kind === "stopped") return error?.name === "TaskStoppedError";
-  // A call waits 5 s for a node that serves its method, and no longer.
-  return kind === "call" && error?.name === "MethodNotFoundError";
+/** Whether what was answered to a stop goes with what became of the task. */
+function isTrue(halted: string, told: readonly Told[]): boolean {
+  const isStopped = told.some(({ error }) => error?.name === "TaskStoppedError");
+  if (halted === "finished-first") return !isStopped;
+  return told.length === 0 || (isStopped && stops.includes(halted));
 }
 
-function countOutcomes(all: readonly Asked[]): Map<string, number> {
+const stops = ["never-started", "cooperative", "killed", "unstoppable"];
+
+/** What may also come of a task, for how it was asked for. */
+function isAllowed(kind: Kind, { error }: Told): boolean {
+  if (kind === "stopped" || kind === "halted") return error?.name === "TaskStoppedError";
+  // What has begun to flow is not begun again behind its reader's back.
+  if (kind === "stream" && error?.name === "StreamLostError") return true;
+  // A call waits 5 s for a node that serves its method, and no longer.
+  return isCall(kind) && error?.name === "MethodNotFoundError";
+}
+
+function count(names: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { told } of all) {
-    for (const { error } of told) {
-      const name = error?.name ?? "result";
-      counts.set(name, (counts.get(name) ?? 0) + 1);
-    }
-  }
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   return counts;
 }
 
-function describe({ client, id, kind, method, n, accepted, told }: Asked): string {
-  return `${client} ${id ?? "call"} ${kind} ${method}(${n}) accepted=${accepted} told=${JSON.stringify(told)}`;
+function describe({ client, id, kind, method, n, accepted, halted, told }: Asked): string {
+  const tale = [`accepted=${accepted}`, ...(halted === undefined ? [] : [`halted=${halted}`])].join(" ");
+  return `${client} ${id ?? "call"} ${kind} ${method}(${n}) ${tale} told=${JSON.stringify(told)}`;
 }

@@ -4,7 +4,8 @@ import { commandLine, Part, root } from "./part.ts";
 
 function startNodePart(endpoint: string, ...args: string[]): Promise<Part> {
   const { port } = new URL(endpoint);
-  const command = commandLine("node", "-r", port, "-l", "fatal", ...args);
+  const workers = ["--isolate", "none", "-w", "1"];
+  const command = commandLine("node", "-r", port, "-l", "fatal", ...workers, ...args);
   return Part.start([...command, `${root}test/faults/handlers.ts`]);
 }
 

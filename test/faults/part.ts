@@ -1,6 +1,7 @@
 // A process of the system under test, as users run it; it can be killed, stopped and started again.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -59,6 +60,15 @@ export class Part {
     return this.#child.pid ?? 0;
   }
 
+  /** Processes that it started, on Linux: elsewhere nobody knows of them. */
+  get children(): number[] {
+    try {
+      return childrenOf(this.pid);
+    } catch {
+      return []; // It is gone, or this is no Linux.
+    }
+  }
+
   /** The last of what it wrote there. */
   get stderr(): string {
     return this.#stderr;
@@ -91,4 +101,9 @@ export class Part {
   say(line: string): void {
     this.#child.stdin?.write(`${line}\n`);
   }
+}
+
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text.split(" ").flatMap((child) => (child.trim() === "" ? [] : [Number(child)]));
 }

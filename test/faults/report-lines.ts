@@ -1,8 +1,11 @@
 // What a client process tells on stdout, a line of JSON each: what it asked for, and what came of it.
 import type { Method, Told } from "./workload.ts";
 
-/** How something is asked for: submitted to disk or to memory, under a key that others may use, or called. */
-export type Kind = "disk" | "memory" | "keyed" | "stopped" | "call";
+/**
+ * How something is asked for: submitted to disk or to memory, under a key that others may use, stopped without or with
+ * waiting for its end, called, or read as a stream.
+ */
+export type Kind = "disk" | "memory" | "keyed" | "stopped" | "halted" | "call" | "stream";
 
 export interface SubmitLine {
   readonly event: "submit";
@@ -33,9 +36,16 @@ export interface SettleLine {
   readonly told: Told;
 }
 
+/** How a stop that waits was answered, or with which error. */
+export interface HaltLine {
+  readonly event: "halt";
+  readonly serial: number;
+  readonly how: string;
+}
+
 /** Everything that was asked for is settled. */
 export interface DoneLine {
   readonly event: "done";
 }
 
-export type ReportLine = SubmitLine | AcceptLine | RefuseLine | SettleLine | DoneLine;
+export type ReportLine = SubmitLine | AcceptLine | RefuseLine | SettleLine | HaltLine | DoneLine;

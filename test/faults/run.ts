@@ -61,6 +61,7 @@ export function describeReport({ seed, verdict, faults, poisoned, surprises }: F
     ["acknowledged in memory", verdict.acceptedInMemory],
     ["asked for by clients that were killed", verdict.orphans],
     ...sorted(verdict.outcomes).map(([name, count]): [string, number] => [`outcome: ${name}`, count]),
+    ...sorted(verdict.halts).map(([name, count]): [string, number] => [`stop: ${name}`, count]),
     ...sorted(faults).map(([name, count]): [string, number] => [`fault: ${name}`, count]),
     ["fault: nodes that ended of poison", poisoned],
     ["lost", verdict.lost.length],

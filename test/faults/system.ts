@@ -70,9 +70,13 @@ export class System {
 
   async killNode(seat: Seat): Promise<void> {
     const { part } = seat;
+    const workers = part?.children ?? [];
     seat.part = undefined;
     await part?.kill();
     await this.#startNode(seat);
+    await until("its workers to end", () => !workers.some(isAlive), 20_000).catch((error: Error) => {
+      this.surprises.push(`The ${seat.name} was killed, and ${error.message}`);
+    });
   }
 
   async killClient(seat: Seat): Promise<void> {
@@ -115,8 +119,12 @@ export class System {
   }
 
   async #startNode(seat: Seat): Promise<void> {
-    const args = commandLine("node", "-r", String(this.proxy.port), "-l", "fatal");
-    await this.#start(seat, [...args, `${root}test/faults/handlers.ts`], () => undefined);
+    const args = commandLine("node", "-r", String(this.proxy.port), "-l", "fatal", "-w", "1");
+    await this.#start(
+      seat,
+      [...args, "--isolate", "none", `${root}test/faults/handlers.ts`],
+      () => undefined,
+    );
   }
 
   async #startClient(seat: Seat): Promise<void> {
@@ -166,4 +174,12 @@ export class System {
 
 function seats(what: string, count: number): Seat[] {
   return Array.from({ length: count }, (_, i) => ({ part: undefined, name: `${what} ${i + 1}` }));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }

@@ -13,8 +13,19 @@ export interface Answer {
   readonly run: string;
 }
 
-export const methods = ["echo", "slow", "flaky", "fail", "unserialisable", "block", "poison"] as const;
+export const methods = [
+  ...(["echo", "slow", "flaky", "fail", "unserialisable", "block", "poison"] as const),
+  ...(["thread", "process", "crash", "watch", "deaf", "rows", "remoteRows", "sum"] as const),
+];
 export type Method = (typeof methods)[number];
+
+/** Handlers that run in a worker process, which may be killed by itself. */
+const inProcesses: readonly Method[] = ["process", "crash", "deaf", "remoteRows"];
+
+/** What is read item by item, or reads its param so. */
+export const streamed = ["rows", "remoteRows", "sum"] as const;
+/** What runs until it is stopped, or for some seconds. */
+export const endless = ["watch", "deaf"] as const;
 
 /** How often a client asks for which. */
 export const methodWeights: { readonly [method in Method]: number } = {
@@ -25,6 +36,14 @@ export const methodWeights: { readonly [method in Method]: number } = {
   unserialisable: 400,
   block: 5,
   poison: 4,
+  thread: 300,
+  process: 300,
+  crash: 20,
+  watch: 150,
+  deaf: 30,
+  rows: 100,
+  remoteRows: 50,
+  sum: 100,
 };
 
 /** How often a task loses its node before it fails: the broker's default. */
@@ -35,6 +54,9 @@ export function findFault(method: Method, n: number, told: Told): string | undef
   const { result, error } = told;
   // A task whose node is lost again and again fails, whatever it is. That it was is for the record to tell.
   if (error?.name === "NodeLostError") return undefined;
+  const isWorkerDead = error?.name === "TaskFailedError" && error.message.startsWith("Its worker process ");
+  if (isWorkerDead && inProcesses.includes(method)) return undefined;
+  if (method === "crash") return `expected the end of its worker, got ${JSON.stringify(told)}`;
   if (method === "poison") return `expected NodeLostError, got ${JSON.stringify(told)}`;
   if (method === "fail" || method === "unserialisable") {
     const expected = method === "fail" ? `${n} is no good` : "The result can't be sent as JSON";

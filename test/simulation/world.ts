@@ -2,7 +2,7 @@
 import { Broker } from "zerotask-broker";
 import { AsyncClient, Client } from "zerotask-client";
 import { Dispatcher } from "zerotask-core";
-import { Node } from "zerotask-node";
+import { NameTakenError, Node } from "zerotask-node";
 import { Network } from "../../packages/testing/src/network.ts";
 import { Disk } from "./disk.ts";
 import { History } from "./history.ts";
@@ -30,6 +30,11 @@ interface Part<T> {
   readonly instance: T;
 }
 
+interface NodePart extends Part<Node> {
+  /** Who takes its place comes under the same name, as supervised ones do. */
+  readonly name: string | undefined;
+}
+
 /** What users see of one run. */
 export interface Report {
   readonly seed: number;
@@ -53,7 +58,7 @@ export class World {
   readonly #disk: Disk;
   #broker: Part<Broker> | undefined;
   #stopping: SimulatedProcess | undefined;
-  #nodes: Part<Node>[] = [];
+  #nodes: NodePart[] = [];
   #clients: ClientPart[] = [];
   #processes = 0;
   #isHealing = false;
@@ -110,7 +115,8 @@ export class World {
 
   async #run(): Promise<Report> {
     this.#startBroker();
-    for (let i = 0; i < nodeCount; i++) this.#startNode();
+    for (let i = 0; i < nodeCount; i++)
+      this.#startNode(this.#simulator.chance(0.5) ? `seat-${i}` : undefined);
     for (let i = 0; i < clientCount; i++) this.#startClient();
     this.#schedule(() => this.#workload.work(this.#simulator.pick(this.#clients)), 66);
     this.#schedule(() => void this.#timetable.keep(this.#simulator.pick(this.#clients).calls), 1_500);
@@ -212,7 +218,7 @@ export class World {
     });
   }
 
-  #startNode(): void {
+  #startNode(name?: string): void {
     const process = this.#process("node");
     const dispatcher = new Dispatcher();
     const kill = (): void => this.#killNode(process);
@@ -226,11 +232,16 @@ export class World {
       dial: this.#network.dialOf(process),
       dispatcher,
       slots: this.#simulator.pick([1, 2, 8]),
+      ...(name !== undefined && { name }),
     });
     node.addBroker(endpoint);
     node.runLocal("local", [process.name]);
-    void node.start();
-    this.#nodes.push({ process, instance: node });
+    this.#nodes.push({ process, instance: node, name });
+    // The one before may seem to be there for a while: then it is tried again, as a supervisor does.
+    node.start().catch((error: unknown) => {
+      if (!(error instanceof NameTakenError)) this.#history.fail(`a node did not start: ${String(error)}`);
+      this.#killNode(process);
+    });
   }
 
   #startClient(): void {
@@ -325,7 +336,7 @@ export class World {
   }
 
   /** Ends in order, and another one comes. */
-  #drainNode({ instance, process }: Part<Node>): void {
+  #drainNode({ instance, process }: NodePart): void {
     this.#nodes = this.#nodes.filter((node) => node.process !== process);
     this.#startNode();
     void instance.stop().then(() => this.#killNode(process));
@@ -340,11 +351,11 @@ export class World {
     if (!process.isAlive) return;
     process.kill();
     this.#network.cutOff(process, 20);
-    const others = this.#nodes.filter((node) => node.process !== process);
+    const gone = this.#nodes.find((node) => node.process === process);
     // One that was drained has a successor already.
-    if (others.length === this.#nodes.length) return;
-    this.#nodes = others;
-    this.#startNode();
+    if (gone === undefined) return;
+    this.#nodes = this.#nodes.filter((node) => node !== gone);
+    this.#startNode(gone.name);
   }
 
   /** Nobody waits for its answers any more; what was acknowledged to it still counts. */
