@@ -210,6 +210,25 @@ describe.each(["thread", "process"] as const)("a pool of one %s", (kind) => {
     expect(await run(pool, "add", 1, 2).answer).toMatchObject({ result: 3 });
   });
 
+  it("tells of room when others of a batch go back with one that no worker has begun", async () => {
+    const { opened: isGiven, open: given } = gate();
+    const { pool, recalled, up } = await openPool(kind, 1, (options, handlers) => {
+      const handle = starters[kind](options, handlers);
+      const send = (text: string): void => {
+        handle.send(text);
+        if (text.startsWith("B ")) given();
+      };
+      return { ...handle, send };
+    });
+    expect(await run(pool, "late").answer).toMatchObject({ result: "done" });
+    const [meant, other] = [run(pool, "lengths", "a"), run(pool, "lengths", "bb")];
+    await isGiven;
+    pool.recall(meant.run);
+    expect(recalled).toEqual([meant.run, other.run]);
+    // Nothing is left there whose end would tell the broker.
+    expect(up).toEqual([kind]);
+  });
+
   it("fails a result that is too large for the broker without carrying it to the node", async () => {
     let longest = 0;
     const { pool } = await openPool(kind, 1, (options, handlers) => {

@@ -195,6 +195,7 @@ it("recalls only what no worker has begun", () => {
   expect(pool.handle({ type: "recall", unit: ahead }, 0)).toEqual([{ type: "revoke", worker: 1 }]);
   expect(pool.handle({ type: "revoked", worker: 1, units: [ahead] }, 0)).toEqual([
     { type: "dropped", unit: ahead, isRecalled: true },
+    { type: "up" },
   ]);
 });
 

@@ -49,7 +49,10 @@ export type PoolEffect<U extends Unit> =
   | { readonly type: "failed"; readonly unit: U; readonly why: string }
   /** As many workers as there should be are ready, for the first time. */
   | { readonly type: "opened" }
-  /** There is a worker again, after all was handed back as there was none; or for what was handed back as another was ended. */
+  /**
+   * There is a worker again, after all was handed back as there was none; or room for what was handed back beside another
+   * that was to end, or to go.
+   */
   | { readonly type: "up" }
   /** The first workers can't even start. */
   | { readonly type: "unusable"; readonly why: string }

@@ -277,6 +277,8 @@ export class PoolState<U extends Unit> {
       else wanted.push(unit);
     }
     this.#backlog.putFirst(wanted);
+    // What was in a batch with it went back, too, and nothing that runs here may tell of the room for that.
+    if (units.some(({ isRecalled }) => isRecalled)) this.#effects.push({ type: "up" });
   }
 
   #handOut(now: number): void {
