@@ -236,6 +236,31 @@ describe("--watch", () => {
     }
   });
 
+  it("sees modules in a folder that was removed and made again at once", async () => {
+    const folder = join(await folderWith({}), "built");
+    const file = join(folder, "tasks.mjs");
+    const seen: string[] = [];
+    await mkdir(folder);
+    const stopWatching = await watchModules([folder], {
+      onChange: (path) => seen.push(path),
+      onError: (error) => seen.push(String(error)),
+    });
+    onTestFinished(stopWatching);
+    for (let times = 0; times < 5; times++) {
+      await rm(folder, { recursive: true });
+      // So soon that nobody looked meanwhile; the system may number both folders alike.
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      await mkdir(folder);
+      await writeFile(file, "");
+      seen.length = 0;
+      // That it came may be seen without its being watched.
+      await until("several changes", async () => {
+        await writeFile(file, `export const changed = ${performance.now()};`);
+        return seen.filter((path) => path === file).length > 3;
+      });
+    }
+  });
+
   it("sees what a module imports from beside it, and nothing of packages", async () => {
     const { node, client, folder, change } = await serve("--watch", "-l", "info");
     await writeFile(join(folder, "number.mjs"), "export const number = 5;");

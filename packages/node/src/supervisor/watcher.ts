@@ -80,7 +80,8 @@ async function openWatcher(
 /** Which folder it is; nothing where there is none. */
 async function identityOf(folder: string): Promise<string | undefined> {
   const found = await stat(folder).catch(() => undefined);
-  return found?.isDirectory() === true ? `${found.dev} ${found.ino}` : undefined;
+  // One that is made where another was removed may get the very number of that.
+  return found?.isDirectory() === true ? `${found.dev} ${found.ino} ${found.birthtimeMs}` : undefined;
 }
 
 async function folderOf(path: string): Promise<string> {
