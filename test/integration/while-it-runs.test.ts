@@ -66,6 +66,20 @@ describe("current()", () => {
 });
 
 describe("what a handler tells", () => {
+  it("is kept where it logs more at once than one message to the broker may hold", async () => {
+    const { requestEndpoint } = await startBroker({ maxMessageBytes: 1024 * 1024 });
+    await startNode(requestEndpoint, (dispatcher) => {
+      dispatcher.add("chat", () => {
+        for (let n = 0; n < 60; n++) current().log.info(`${n}`, "x".repeat(60_000));
+      });
+    });
+    const handle = connectAsync(requestEndpoint).chat();
+    await handle.wait();
+    const lines: string[] = [];
+    for await (const { message } of handle.logs({ follow: false })) lines.push(message);
+    expect(lines).toEqual(Array.from({ length: 60 }, (_, n) => `${n}`));
+  });
+
   it("is heard by those who follow its task, in order, also when they come late", async () => {
     const printed: unknown[] = [];
     const { warn } = console;

@@ -59,6 +59,25 @@ it("tells lines within 10 ms, and progress every 100 ms, whichever else waits", 
   ]);
 });
 
+it("tells lines in messages of some hundred kilobytes at most, however much is logged at once", () => {
+  const sent: { readonly size: number; readonly count: number }[] = [];
+  const reports = new Reports(new SimulatedProcess(new Simulator(1), "node"), (_run, _method, params) => {
+    const { lines } = params as { lines: unknown[] };
+    sent.push({ size: Buffer.byteLength(JSON.stringify(params)), count: lines.length });
+    return true;
+  });
+  const log = (message: string, data?: unknown): void =>
+    reports.log(run, { at: 0, level: "info", message, ...(data !== undefined && { data }) });
+  for (let n = 0; n < 100; n++) log("m", "x".repeat(60_000));
+  for (let n = 0; n < 100; n++) log("€".repeat(20_000));
+  for (let n = 0; n < 100; n++) log("m");
+  reports.flush(run);
+  expect(Math.max(...sent.map(({ size }) => size))).toBeLessThan(256 * 1024);
+  expect(sent.reduce((sum, { count }) => sum + count, 0)).toBe(300);
+  // Small ones still go together.
+  expect(sent.at(-1)?.count).toBeGreaterThanOrEqual(100);
+});
+
 it("tells how many events and lines were dropped: when there is room again, once a second, and at the end", () => {
   const process = new SimulatedProcess(new Simulator(1), "node");
   let now = 0;

@@ -63,6 +63,6 @@ export type { TaskOptions } from "./task/mark.ts";
 export { addModule, configureBy, type LoadOptions, loadModules } from "./task/modules.ts";
 export { currentScope, inScope, type Scope } from "./task/scope.ts";
 export { type Task, task } from "./task/task.ts";
-export { toldData, toldMessage } from "./task/told.ts";
+export { measuredData, toldData, toldMessage } from "./task/told.ts";
 export type { BatchOptions, NameInstance, SingletonOptions, TraitOptions } from "./task/traits.ts";
 export type { MethodsOf } from "./task/typing.ts";

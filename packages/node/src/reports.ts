@@ -1,5 +1,5 @@
 // What running tasks tell the broker before they end: events, progress and lines of their logs, few messages for many.
-import { BrokerMethod, type Runtime, type Timer, toldData, toldMessage } from "zerotask-core";
+import { BrokerMethod, measuredData, type Runtime, type Timer, toldData, toldMessage } from "zerotask-core";
 
 export interface LogLine {
   /** By this machine's clock, in milliseconds since the epoch. */
@@ -38,6 +38,8 @@ export type Send = (
 
 interface Gathered {
   lines: LogLine[];
+  /** About how many bytes they take up. */
+  bytes: number;
   progress: Progress | undefined;
   /** Until then no further progress is sent. */
   quietUntil: number;
@@ -53,6 +55,8 @@ interface Gathered {
 const gatherMs = 10;
 const progressMs = 100;
 const maxLines = 200;
+/** Of lines: what is told at once has to be within what a message may be. */
+const maxBytes = 128 * 1024;
 /** How far apart it is told how much of one task was dropped. */
 const droppedMs = 1_000;
 
@@ -88,10 +92,11 @@ export class Reports {
   log(run: Reported, line: LogLine): void {
     if (run.isOver) return;
     const gathered = this.#of(run);
-    gathered.lines.push(bounded(line));
+    this.#add(gathered, line);
     // A handler that keeps its thread busy lets no timer fire.
     const isLate = line.at - (gathered.lines[0]?.at ?? line.at) >= gatherMs;
-    if (isLate || gathered.lines.length >= maxLines) this.#tellLines(run, gathered);
+    const isMuch = gathered.lines.length >= maxLines || gathered.bytes >= maxBytes;
+    if (isLate || isMuch) this.#tellLines(run, gathered);
     else gathered.lineTimer ??= this.#after(gatherMs, () => this.#tellLines(run, gathered));
   }
 
@@ -104,11 +109,19 @@ export class Reports {
     this.#gathered.delete(run);
   }
 
+  #add(gathered: Gathered, { at, level, ...line }: LogLine): void {
+    const message = toldMessage(line.message);
+    const { data, bytes } = measuredData(line.data);
+    gathered.lines.push({ at, level, message, ...(data !== undefined && { data }) });
+    gathered.bytes += bytes + Buffer.byteLength(message);
+  }
+
   #of(run: Reported): Gathered {
     let gathered = this.#gathered.get(run);
     if (gathered === undefined) {
       gathered = {
         lines: [],
+        bytes: 0,
         progress: undefined,
         quietUntil: 0,
         lineTimer: undefined,
@@ -138,6 +151,7 @@ export class Reports {
     const { lines } = gathered;
     if (lines.length === 0) return;
     gathered.lines = [];
+    gathered.bytes = 0;
     this.#pass(run, BrokerMethod.NodeTaskLog, { task_id: run.id, lines }, lines.length);
   }
 
@@ -178,9 +192,4 @@ export class Reports {
     const line: LogLine = { at: Math.round(this.#runtime.wall()), level: "warn", message };
     this.#send(run, BrokerMethod.NodeTaskLog, { task_id: run.id, lines: [line] }, true);
   }
-}
-
-function bounded({ at, level, message, data }: LogLine): LogLine {
-  const told = toldData(data);
-  return { at, level, message: toldMessage(message), ...(told !== undefined && { data: told }) };
 }

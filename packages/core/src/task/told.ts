@@ -15,12 +15,21 @@ export function toldMessage(message: string): string {
  * what is larger than 64 KiB its size, `{too_large: bytes}`.
  */
 export function toldData(data: unknown): unknown {
-  if (data === undefined) return undefined;
+  return measuredData(data).data;
+}
+
+/** The same, and about how many bytes it takes up. */
+export function measuredData(data: unknown): { readonly data: unknown; readonly bytes: number } {
+  if (data === undefined) return { data, bytes: 0 };
   const text = jsonOf(data);
-  if (text === undefined)
-    return inspect(data, { depth: 2, maxStringLength: 1_000, maxArrayLength: 20 }).slice(0, maxTextLength);
+  if (text === undefined) {
+    const described = inspect(data, { depth: 2, maxStringLength: 1_000, maxArrayLength: 20 });
+    return { data: described.slice(0, maxTextLength), bytes: maxTextLength };
+  }
   const bytes = Buffer.byteLength(text);
-  return bytes <= maxEventDataBytes ? JSON.parse(text) : { too_large: bytes };
+  return bytes <= maxEventDataBytes
+    ? { data: JSON.parse(text), bytes }
+    : { data: { too_large: bytes }, bytes: 0 };
 }
 
 function jsonOf(data: unknown): string | undefined {
