@@ -347,6 +347,25 @@ it("tells that what its pool stopped before it began never started", () => {
   });
 });
 
+it("tells that what ran in a worker that was ended because of another was killed, also where it was to be stopped", () => {
+  const node = new NodeState({ slots: 1, prefetch: 10 });
+  node.addPool("thread", 2);
+  const [beside, stopped] = [pooled("a#1"), pooled("b#1")];
+  for (const assignment of [beside, stopped]) {
+    node.handle({ type: "assigned", assignment }, 0);
+    node.handle({ type: "began", assignment }, 0);
+  }
+  node.handle({ type: "stop", link: 0, id: "b#1", graceMs: 1_000 }, 20);
+  for (const assignment of [beside, stopped]) {
+    expect(node.handle({ type: "recalled", assignment }, 30)).toEqual([
+      {
+        ...{ type: "answer", assignment },
+        response: expect.objectContaining({ error: expect.objectContaining({ data: { how: "killed" } }) }),
+      },
+    ]);
+  }
+});
+
 it("asks for tasks of a pool again when that has workers, after it had none", () => {
   const node = new NodeState({ slots: 1, prefetch: 10 });
   node.addPool("thread", 2);

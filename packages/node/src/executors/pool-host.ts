@@ -23,7 +23,7 @@ export interface PoolHost {
   onWaiting(run: Run, change: 1 | -1): void;
   /** It is seen to run. */
   onBegan(run: Run): void;
-  /** It was taken out before it began. */
+  /** It was taken out: before it began, or as its worker was ended because of another. */
   onRecalled(run: Run): void;
   /** These rooms, from which all was taken out as there was no worker, have one again. */
   onUp(rooms: readonly string[]): void;

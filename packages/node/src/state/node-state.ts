@@ -22,7 +22,7 @@ export type NodeEvent<A extends Assignment = Assignment> =
   | { readonly type: "ended"; readonly assignment: A; readonly response: Answer; readonly tookMs?: number }
   /** A worker of its pool is seen to run it. */
   | { readonly type: "began"; readonly assignment: A }
-  /** It was taken out of its pool before it began. */
+  /** It was taken out of its pool: before it began, or as its worker was ended because of another. */
   | { readonly type: "recalled"; readonly assignment: A }
   /** It waits for other tasks (+1), or for none any more (−1): meanwhile its slot is free. */
   | { readonly type: "waiting"; readonly assignment: A; readonly change: 1 | -1 }

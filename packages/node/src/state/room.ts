@@ -188,15 +188,17 @@ export class Room<A extends Assignment> {
     held.since = now;
   }
 
-  /** It was taken out of its pool before it began. */
+  /** It was taken out of its pool: before it began, or as its worker was ended because of another. */
   onRecalled(assignment: A): void {
     const held = this.#remove(assignment);
     if (held === undefined) return;
     if (held.isWaiting) this.#suspended--;
-    if (!this.#isDraining) this.#capacity = handedBack;
+    if (!held.hasBegun && !this.#isDraining) this.#capacity = handedBack;
     const isStopped = this.#endings.end(assignment) !== undefined;
     if (held.isAborted) return;
-    if (isStopped) this.#answerStopped(assignment, "never-started");
+    // To hand it back would say that it had not begun.
+    if (held.hasBegun) this.#answerStopped(assignment, "killed");
+    else if (isStopped) this.#answerStopped(assignment, "never-started");
     else this.#turn.effect({ type: "hand-back", assignment });
   }
 
