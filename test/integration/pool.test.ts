@@ -9,6 +9,7 @@ import { startThread } from "../../packages/node/src/executors/thread-worker.ts"
 import { Run } from "../../packages/node/src/run.ts";
 import type { RunHost } from "../../packages/node/src/run-context.ts";
 import type { Answer } from "../../packages/node/src/state/node-state.ts";
+import { silentMs } from "../../packages/node/src/state/pool/patience.ts";
 import { maxUnderWay } from "../../packages/node/src/worker/report-credit.ts";
 import { gate } from "../support/cluster.ts";
 import { until } from "../support/wait.ts";
@@ -227,6 +228,22 @@ describe.each(["thread", "process"] as const)("a pool of one %s", (kind) => {
     expect(recalled).toEqual([meant.run, other.run]);
     // Nothing is left there whose end would tell the broker.
     expect(up).toEqual([kind]);
+  });
+
+  it("keeps a worker that has told that it is free while the node was busy itself", async () => {
+    const warned: string[] = [];
+    const logger = { ...silentLogger, warn: (_data: object, message: string) => void warned.push(message) };
+    const { pool } = unopened(kind, 1, starters[kind], { ...served, logger });
+    await pool.open();
+    onTestFinished(() => pool.close());
+    const unwanted = run(pool, "add", 1, 2);
+    unwanted.run.abort();
+    pool.abort(unwanted.run);
+    await unwanted.answer;
+    const end = performance.now() + silentMs + 200;
+    while (performance.now() < end);
+    expect(await run(pool, "add", 1, 2).answer).toMatchObject({ result: 3 });
+    expect(warned).toEqual([]);
   });
 
   it("fails a result that is too large for the broker without carrying it to the node", async () => {

@@ -15,6 +15,8 @@ const maxMore = 16;
 const lookMs = 10;
 /** How long workers may take to end by force, of which a thread may not be able to at once. */
 const endMs = 2_000;
+/** A timer that fires later than this was held up. */
+const lateMs = 20;
 const maxUnit = 2 ** 31 - 1;
 
 export class Pool implements Executor {
@@ -332,10 +334,13 @@ export class Pool implements Executor {
 
   #wakeAt(at: number): void {
     const { runtime } = this.#host;
+    const tick = (): void => this.#handle({ type: "tick" });
     this.#tick?.cancel();
-    this.#tick = runtime.after(Math.max(1, Math.ceil(at - runtime.now())), () =>
-      this.#handle({ type: "tick" }),
-    );
+    this.#tick = runtime.after(Math.max(1, Math.ceil(at - runtime.now())), () => {
+      // Where this thread was busy, what workers have said meanwhile comes first.
+      if (runtime.now() < at + lateMs) tick();
+      else this.#tick = runtime.after(1, tick);
+    });
   }
 }
 
