@@ -9,6 +9,8 @@ export class TakenReports {
   readonly #host: Pick<PoolHost, "isBehind" | "runtime">;
   readonly #tell: (total: number) => void;
   #total = 0;
+  /** Whose reports were passed on since that was told last. */
+  readonly #links = new Set<number>();
   #timer: Timer | undefined;
   #isSoon = false;
   #isClosed = false;
@@ -22,12 +24,13 @@ export class TakenReports {
   /** A report for the broker of this link was passed on. */
   took(link: number, length: number): void {
     this.#total = (this.#total + length) >>> 0;
+    this.#links.add(link);
     if (this.#isSoon || this.#timer !== undefined) return;
     this.#isSoon = true;
     // Once for all that came in one message.
     queueMicrotask(() => {
       this.#isSoon = false;
-      this.#look(link);
+      this.#look();
     });
   }
 
@@ -36,10 +39,15 @@ export class TakenReports {
     this.#isClosed = true;
   }
 
-  #look(link: number): void {
+  #look(): void {
     this.#timer = undefined;
     if (this.#isClosed) return;
-    if (!this.#host.isBehind(link)) this.#tell(this.#total);
-    else this.#timer = this.#host.runtime.after(lookMs, () => this.#look(link));
+    for (const link of this.#links) {
+      if (!this.#host.isBehind(link)) continue;
+      this.#timer = this.#host.runtime.after(lookMs, () => this.#look());
+      return;
+    }
+    this.#links.clear();
+    this.#tell(this.#total);
   }
 }
