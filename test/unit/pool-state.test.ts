@@ -374,6 +374,20 @@ it("keeps a quiet worker that hears that something was taken back, and is more p
   expect(quiet(300 + 2 * quietMs)).toEqual([{ type: "revoke", worker: 1 }]);
 });
 
+it("is as patient with what a worker is given next as with what was taken back from it", () => {
+  const pool = opened(1);
+  const [first, next] = [unit("first"), unit("next")];
+  submit(pool, first);
+  const quiet = (now: number): PoolEffect<Unit>[] => pool.handle({ type: "quiet", worker: 1 }, now);
+  quiet(0);
+  pool.handle({ type: "recall", unit: first }, 1);
+  pool.handle({ type: "revoked", worker: 1, units: [first] }, 1);
+  pool.handle({ type: "resumed", worker: 1 }, 2);
+  pool.handle({ type: "submit", unit: next }, 5_000);
+  expect(quiet(5_001)).toEqual([]);
+  expect(quiet(5_001 + quietMs)).toEqual([{ type: "revoke", worker: 1 }]);
+});
+
 it("ends a worker that has ended its task, and hears nothing of what was taken back from it", () => {
   const pool = opened(1);
   teach(pool, 1);

@@ -148,6 +148,7 @@ export class PoolState<U extends Unit> {
     }
     if (back.length === 0) return;
     worker.idleSince = now;
+    worker.quietSince = undefined;
     this.#again(back);
   }
 
