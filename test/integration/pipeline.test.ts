@@ -125,11 +125,10 @@ it("hands the items of a generator through middleware", async () => {
   expect(await client.count()).toEqual([2, 4, 6]);
 });
 
-it("shows the run of a batch handler as one, with all its calls", async () => {
+it("shows the run of a batch handler as one, with all its calls, whatever it returns", async () => {
   const { client, seen } = await serve((dispatcher, node, seen) => {
-    dispatcher.add("double", (calls: Batch<[n: unknown]>) => calls.map(([n]) => Number(n) * 2), {
-      batch: { max: 3, waitMs: 5_000 },
-    });
+    const double = (calls: Batch<[n: unknown]>) => calls.map(([n]) => (n === 3 ? null : Number(n) * 2));
+    dispatcher.add("double", double, { batch: { max: 3, waitMs: 5_000 } });
     node.provide("factor", () => 2);
     node.resolve("number:", (url) => {
       if (url === "number:none") throw new InvalidParamsError("no number");
@@ -144,12 +143,15 @@ it("shows the run of a batch handler as one, with all its calls", async () => {
   });
   const failing = expect(client.double("number:none")).rejects.toBeInstanceOf(InvalidParamsError);
   expect(await Promise.all([client.double(1), client.double("number:2"), client.double(3)])).toEqual([
-    2, 4, 6,
+    2,
+    4,
+    null,
   ]);
   await failing;
   const calls = [1, 3, 2].map((n) => [[n], 1]);
   expect(seen.slice(0, 2)).toEqual(["double", 2]);
   expect(seen[2]).toEqual(expect.arrayContaining(calls));
+  expect(seen.length).toBe(3);
 });
 
 it("opens resources in order before the first task, and closes them in reverse after the last", async () => {

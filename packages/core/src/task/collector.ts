@@ -46,8 +46,10 @@ export class Collector {
   flush(): void {
     const calls = [...this.#take()];
     if (calls.length === 0) return;
-    inScope(new BatchScope(calls.flatMap(({ scope }) => scope ?? [])), () =>
+    const scope = new BatchScope(calls.flatMap(({ scope }) => scope ?? []));
+    inScope(scope, () =>
       run(this.#handler, [calls.map(({ params }) => params)], undefined, (error, results) => {
+        scope.hasRun = true;
         if (error === null) this.#settle(calls, results);
         else for (const { callback } of calls) callback(error);
       }),
@@ -101,6 +103,8 @@ function outcomeOf(item: unknown): unknown {
 
 /** What surrounds the run of many calls. What is to be told of it is told once. */
 class BatchScope implements Scope {
+  /** What is made of its results is no run of its own. */
+  hasRun = false;
   /** Of the calls; none of those that run without any. */
   readonly #scopes: readonly Scope[];
 
@@ -110,7 +114,7 @@ class BatchScope implements Scope {
 
   get invoke(): Scope["invoke"] {
     const [first] = this.#scopes;
-    if (first?.invokeMany === undefined) return undefined;
+    if (this.hasRun || first?.invokeMany === undefined) return undefined;
     return (handler, [calls]) =>
       first.invokeMany?.(this.#scopes, handler, calls as readonly (readonly unknown[])[]);
   }
