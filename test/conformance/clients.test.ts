@@ -1,4 +1,5 @@
 // What every kind of client does the same, whatever is behind it: a broker over sockets, one in memory, or none at all.
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import {
   ClientClosedError,
@@ -124,6 +125,34 @@ describe.each(kindsOfClients)("a client of %s", (_, open) => {
     await expect(stubborn.wait()).rejects.toBeInstanceOf(TaskStoppedError);
     await waiting.start();
     expect(await waiting.wait()).toBe(1);
+  });
+
+  it("runs nothing again that was stopped or has not ended, though its time is over", async () => {
+    const runs: number[] = [];
+    let [now, most] = [0, 0];
+    const { later } = await open((dispatcher) =>
+      dispatcher.add("slow", async () => {
+        most = Math.max(most, ++now);
+        runs.push(current().attempt);
+        await sleep(300);
+        now--;
+      }),
+    );
+    const bound = later.$with({ timeoutMs: 100, retries: 1, backoff: { initialMs: 1 } });
+    await expect(bound.slow().wait()).rejects.toBeInstanceOf(TaskExpiredError);
+    await until("the last run has ended", () => now === 0);
+    expect([runs.splice(0), most]).toEqual([[1, 2], 1]);
+    const handle: TaskHandle = bound.slow();
+    await until("it runs", () => now === 1);
+    expect(await handle.stop()).toBe("cooperative");
+    await expect(handle.wait()).rejects.toBeInstanceOf(TaskStoppedError);
+    expect([runs, await handle.status()]).toEqual([[1], "STOPPED"]);
+    const stubborn: TaskHandle = bound.slow();
+    await until("that runs", () => now === 1);
+    expect(await stubborn.stop({ graceMs: 1 })).toBe("unstoppable");
+    await expect(stubborn.wait()).rejects.toThrow("100 ms, and can't be stopped: it is not run again");
+    await until("its run has ended", () => now === 0);
+    expect([runs, await stubborn.status()]).toEqual([[1, 1], "EXPIRED"]);
   });
 
   it("tells of a task that another handle began again what becomes of it", async () => {

@@ -31,11 +31,6 @@ export function copyParams(params: Params): Params {
   );
 }
 
-/** Whether any of these is read from, so that a second run would find it empty. */
-export function hasStreams(params: Params): boolean {
-  return Object.values(params).some(isAsyncIterable);
-}
-
 /** A value as it would arrive; `undefined` stays what it is. @throws TypeError for what JSON can't hold, TooLargeError */
 export function copyValue(what: string, value: unknown): unknown {
   return value === undefined ? undefined : copy(what, [value])[0];

@@ -88,6 +88,11 @@ export class LocalTask implements TrackedTask {
     return this.#refusal !== undefined || isSettled(this.#state);
   }
 
+  /** Whether nothing has flowed that a second run would miss. */
+  get isRepeatable(): boolean {
+    return inputsOf(this.params).length === 0 && this.asked.stream?.hasFlowed !== true;
+  }
+
   /** It was not taken: nothing of it is known. */
   refuse(error: Error): void {
     this.#refusal = error;

@@ -3,6 +3,7 @@ import {
   type Dispatcher,
   defaultMaxRetries,
   ErrorCode,
+  type ErrorObject,
   errorObject,
   type Logger,
   type MethodDescription,
@@ -22,7 +23,7 @@ import {
 import type { CallOptions } from "../options.ts";
 import { checkStorable } from "../streams/inputs.ts";
 import type { StopOutcome } from "../tasks/run-control.ts";
-import { copyParams, hasStreams } from "./copy.ts";
+import { copyParams } from "./copy.ts";
 import { LocalEvents } from "./local-events.ts";
 import { LocalRun, type LocalRunHost } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
@@ -42,7 +43,7 @@ import {
   unstoppable,
 } from "./refusals.ts";
 import { Slots } from "./slots.ts";
-import { endRun } from "./stopping.ts";
+import { begin, endRun, overrunGraceMs } from "./stopping.ts";
 import { TaskTimers } from "./task-timers.ts";
 
 export interface LocalTasksOptions {
@@ -136,7 +137,9 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
       this.#settle(task, TaskStatus.Stopped, { error: stopped("never-started") });
       return "never-started";
     }
-    return endRun(run, { type: "stop" }, graceMs, this.runtime);
+    const how = await endRun(run, { type: "stop" }, graceMs, this.runtime);
+    if (how === "unstoppable") this.#onUnstoppable(task, run);
+    return how;
   }
 
   /** Begins a task that was stopped once more. @throws ConflictError for any other */
@@ -183,10 +186,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   leave(task: LocalTask): void {
     const { run } = task;
     if (run === undefined) this.#settle(task, TaskStatus.Stopped, { error: stopped() });
-    else {
-      run.stopping ??= { after: { type: "stop" }, told: [] };
-      run.abort();
-    }
+    else begin(run, { type: "stop" });
   }
 
   onWaiting(run: LocalRun, change: 1 | -1): void {
@@ -288,18 +288,45 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
 
   #limit(task: LocalTask, run: LocalRun, timeoutMs: number): Timer {
     return this.#timers.arm(task, timeoutMs, () => {
-      // What is made anew goes on when this run has ended.
-      if (run.stopping?.after.type === "reload") return;
-      run.abort();
       const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
-      this.#end(task, run, TaskStatus.Expired, { error });
+      // What is to end already is waited for.
+      if (run.stopping !== undefined || this.#mayFailAgain(task)) this.#overrun(task, run, error);
+      else {
+        run.abort();
+        this.#end(task, run, TaskStatus.Expired, { error });
+      }
     });
+  }
+
+  /** Ends a run that took too long, before the task is run again. */
+  #overrun(task: LocalTask, run: LocalRun, error: ErrorObject): void {
+    const { stopping } = run;
+    // What is made anew goes on when this run has ended.
+    if (stopping?.after.type === "reload") return;
+    if (stopping !== undefined) {
+      stopping.overran = error;
+      if (stopping.isUnstoppable) this.#onUnstoppable(task, run);
+      return;
+    }
+    begin(run, { type: "overrun", error });
+    this.#timers.arm(task, overrunGraceMs, () => this.#onUnstoppable(task, run));
+  }
+
+  /** What goes on though its time is over may do so for ever, and is not run a second time beside that. */
+  #onUnstoppable(task: LocalTask, run: LocalRun): void {
+    const { after, overran } = run.stopping ?? {};
+    const over = after?.type === "overrun" ? after.error : overran;
+    if (over === undefined || task.run !== run) return;
+    task.run = undefined;
+    const message = `${over.message}, and can't be stopped: it is not run again`;
+    this.#settle(task, TaskStatus.Expired, { error: errorObject(over.code, message) });
   }
 
   #onEnd(task: LocalTask, run: LocalRun, outcome: Outcome): void {
     const { method, stream } = task.asked;
     const after = run.stopping?.after;
     if (after?.type === "reload" && task.run === run && !this.#isClosed) this.#renew(task, after.params);
+    else if (after?.type === "overrun") this.#end(task, run, TaskStatus.Expired, { error: after.error });
     else if (after !== undefined) this.#end(task, run, TaskStatus.Stopped, { error: stopped("cooperative") });
     else if ("error" in outcome) this.#end(task, run, TaskStatus.Failed, outcome);
     else if (stream !== undefined && !stream.wasOpened) {
@@ -311,24 +338,31 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
 
   /** A run ended, or is given up. It may not have been the last. */
   #end(task: LocalTask, run: LocalRun, status: TaskStatus, outcome: Outcome): void {
-    if (task.run !== run || task.isOver) return;
+    if (task.run !== run || task.isOver || this.#isClosed) return;
     task.run = undefined;
-    const { method, options, stream } = task.asked;
-    const { retries, maxRetries, backoff } = { ...this.#describe(method), ...options };
-    const isRepeatable = !hasStreams(task.params) && stream?.hasFlowed !== true && !this.#isClosed;
-    if (status !== TaskStatus.Stopped && "error" in outcome && isRepeatable) {
+    const { maxRetries, backoff } = this.#rulesOf(task);
+    if (status !== TaskStatus.Stopped && "error" in outcome && task.isRepeatable) {
       if (outcome.error.code === ErrorCode.RunAgain) {
         if (task.reruns++ < (maxRetries ?? defaultMaxRetries)) {
           this.#schedule(task, rerunDelay(outcome.error.data));
           return;
         }
-      } else if (task.failures < (retries ?? 0) && mayBeRetried(outcome)) {
+      } else if (this.#mayFailAgain(task) && mayBeRetried(outcome)) {
         task.failures++;
         this.#schedule(task, retryDelay(task.failures, backoff, this.runtime.random()));
         return;
       }
     }
     this.#settle(task, status, final(outcome));
+  }
+
+  #rulesOf({ asked }: LocalTask): Pick<CallOptions, "retries" | "maxRetries" | "backoff"> {
+    return { ...this.#describe(asked.method), ...asked.options };
+  }
+
+  /** Whether a run of it that fails is not the last. */
+  #mayFailAgain(task: LocalTask): boolean {
+    return task.isRepeatable && task.failures < (this.#rulesOf(task).retries ?? 0);
   }
 
   #settle(task: LocalTask, status: TaskStatus, outcome: Outcome): void {

@@ -1,16 +1,36 @@
 // Runs that are to end before their tasks go on: what is to become of those, and who waits to hear how it went.
-import type { Params, Runtime } from "zerotask-core";
+import type { ErrorObject, Params, Runtime } from "zerotask-core";
 import type { StopOutcome } from "../tasks/run-control.ts";
 import type { LocalRun } from "./local-run.ts";
 
-/** What becomes of the task of a run that is to end: it is STOPPED, or begins anew, with other params if some are given. */
+/** What becomes of the task of a run that is to end. */
 export type AfterStop =
+  /** It is STOPPED. */
   | { readonly type: "stop" }
+  /** It ran for too long, and is run again. */
+  | { readonly type: "overrun"; readonly error: ErrorObject }
+  /** It begins anew, with other params if some are given. */
   | { readonly type: "reload"; readonly params: Params | undefined };
 
 export interface Stopping {
-  readonly after: AfterStop;
+  after: AfterStop;
   readonly told: (() => void)[];
+  /** It is known to go on. */
+  isUnstoppable: boolean;
+  /** It is to be stopped, and its time was over meanwhile. */
+  overran: ErrorObject | undefined;
+}
+
+/** How much time a run has to end that took too long and is run again. */
+export const overrunGraceMs = 5_000;
+
+/** A run is to end: its signal fires. */
+export function begin(run: LocalRun, after: AfterStop): Stopping {
+  run.stopping ??= { after, told: [], isUnstoppable: false, overran: undefined };
+  const { stopping } = run;
+  if (!comesBefore(stopping.after, after)) stopping.after = after;
+  run.abort();
+  return stopping;
 }
 
 /** Fires the signal of a run, and waits until it has ended, up to `graceMs`. */
@@ -21,18 +41,20 @@ export function endRun(
   runtime: Runtime,
 ): Promise<StopOutcome> {
   return new Promise((resolve) => {
-    const timer = runtime.after(graceMs, () => resolve("unstoppable"));
-    const { after: before = after, told = [] } = run.stopping ?? {};
-    told.push(() => {
+    const stopping = begin(run, after);
+    const timer = runtime.after(graceMs, () => {
+      stopping.isUnstoppable = true;
+      resolve("unstoppable");
+    });
+    stopping.told.push(() => {
       timer.cancel();
       resolve("cooperative");
     });
-    run.stopping = { after: comesBefore(before, after) ? before : after, told };
-    run.abort();
   });
 }
 
 /** What is to be stopped is not run again; what is to be made anew is, with the params that were given for it. */
 function comesBefore(before: AfterStop, after: AfterStop): boolean {
-  return before.type === "stop" || (after.type === "reload" && after.params === undefined);
+  if (before.type === "stop") return true;
+  return before.type === "reload" && after.type === "reload" && after.params === undefined;
 }
