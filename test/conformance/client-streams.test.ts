@@ -1,4 +1,5 @@
 // What every kind of client does the same with streams and inputs.
+import { EventEmitter, on } from "node:events";
 import { describe, expect, it } from "vitest";
 import { TooLargeError } from "zerotask-client";
 import { TaskError } from "zerotask-core";
@@ -129,5 +130,39 @@ describe.each(kindsOfClients)("a client of %s", (_, open) => {
     expect(await client.unread(unread)).toBe("nothing read");
     await until("it is closed", async () => (await unread.next()).done === true);
     expect(seen.length).toBe(before);
+  });
+
+  it("closes what a handler yields from when nobody reads on, whatever it waits for", async () => {
+    const emitter = new EventEmitter();
+    const ended: string[] = [];
+    const { client } = await open((dispatcher) => {
+      dispatcher.add("ticks", () => on(emitter, "tick"));
+      dispatcher.add(
+        "bounded",
+        async function* () {
+          try {
+            for (let row = 0; ; row++) yield row;
+          } finally {
+            ended.push(current().method);
+          }
+        },
+        { timeoutMs: 100 },
+      );
+    }, 1);
+    const ticks = client.$stream.ticks()[Symbol.asyncIterator]();
+    const first = ticks.next();
+    await until("it listens", () => emitter.listenerCount("tick") === 1);
+    emitter.emit("tick", 1);
+    expect(await first).toEqual({ done: false, value: [1] });
+    const second = ticks.next();
+    await ticks.return?.();
+    expect(await second).toEqual({ done: true, value: undefined });
+    await until("it listens no more", () => emitter.listenerCount("tick") === 0);
+    // Its time ends while nobody asks for an item.
+    const rows = client.$stream.bounded()[Symbol.asyncIterator]();
+    expect((await rows.next()).value).toBe(0);
+    await until("it is closed", () => ended.length === 1);
+    expect(ended).toEqual(["bounded"]);
+    await rows.return?.();
   });
 });

@@ -25,6 +25,8 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
   #error: Error | undefined;
   /** Wakes up the handler that waits to be asked. */
   #onAsked: (() => void) | undefined;
+  /** Closes what the handler returned. */
+  #onUnwanted: (() => void) | undefined;
   /** Whether the handler returned something to read from. */
   wasOpened = false;
   /** Whether anything was given out: then the task can't begin again. */
@@ -58,7 +60,7 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
     this.#state = "left";
     for (const reader of this.#readers.splice(0)) reader.resolve(done);
     this.#handlers.onLeft();
-    this.#onAsked?.();
+    this.#onUnwanted?.();
     return done;
   }
 
@@ -67,34 +69,49 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
     if (this.#state !== "open") return;
     this.#finish(error);
     this.#handlers.onLeft();
-    this.#onAsked?.();
+    this.#onUnwanted?.();
   }
 
-  /** Takes what the handler makes, as far as it is asked for. */
+  /** Takes what the handler makes, as far as it is asked for, and closes it where nobody wants more. */
   async consume(items: AsyncIterable<unknown>): Promise<null> {
     this.wasOpened = true;
     const iterator = items[Symbol.asyncIterator]();
+    const unwanted = new Promise<void>((resolve) => {
+      this.#onUnwanted = resolve;
+    });
+    // Also while it makes an item; here, as a handler is in its run where it is told to end.
+    const closed = unwanted.then(() => close(iterator));
+    if (this.#state !== "open") this.#onUnwanted?.();
+    try {
+      await Promise.race([this.#give(iterator, closed), closed]);
+    } finally {
+      this.#onUnwanted = undefined;
+    }
+    return null;
+  }
+
+  async #give(iterator: AsyncIterator<unknown>, closed: Promise<void>): Promise<void> {
     while (await this.#isAsked()) {
       const { done: isOver, value } = checkedResult(await iterator.next());
-      if (isOver === true) return null;
+      if (isOver === true) return;
       let item: unknown;
       try {
         item = copyValue("items", value) ?? null;
       } catch (error) {
-        await iterator.return?.();
+        await close(iterator);
         throw error;
       }
       this.hasFlowed = true;
       this.#readers.shift()?.resolve({ done: false, value: item });
     }
-    await iterator.return?.();
-    return null;
+    await closed;
   }
 
   /** The task is settled: whoever reads on gets the error once, or the end. */
   end(error: Error | undefined): void {
     this.#handlers.onEnded();
     if (this.#state !== "left" && this.#state !== "ended") this.#finish(error);
+    this.#onUnwanted?.();
   }
 
   #finish(error: Error | undefined): void {
@@ -120,4 +137,8 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
     }
     return this.#state === "open";
   }
+}
+
+async function close(iterator: AsyncIterator<unknown>): Promise<void> {
+  await iterator.return?.();
 }
