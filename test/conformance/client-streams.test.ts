@@ -1,7 +1,7 @@
 // What every kind of client does the same with streams and inputs.
 import { EventEmitter, on } from "node:events";
 import { describe, expect, it } from "vitest";
-import { TooLargeError } from "zerotask-client";
+import { TaskTimeoutError, TooLargeError } from "zerotask-client";
 import { TaskError } from "zerotask-core";
 import { current } from "zerotask-node";
 import { collect, kindsOfClients } from "../support/client-kinds.ts";
@@ -164,5 +164,32 @@ describe.each(kindsOfClients)("a client of %s", (_, open) => {
     await until("it is closed", () => ended.length === 1);
     expect(ended).toEqual(["bounded"]);
     await rows.return?.();
+  });
+
+  it("does not begin to read inputs when nobody waits for the call any more", async () => {
+    const { opened, open: finish } = gate();
+    const began: string[] = [];
+    const { client } = await open((dispatcher) => {
+      dispatcher.add("block", () => {
+        began.push("block");
+        return opened;
+      });
+      dispatcher.add("items", (items: AsyncIterable<unknown>) => {
+        began.push("items");
+        return collect(items);
+      });
+      dispatcher.add("last", () => began);
+    }, 1);
+    const blocking = client.block();
+    await until("it runs", () => began.length === 1);
+    const items = (async function* () {
+      yield 1;
+    })();
+    const call = client.$with({ timeoutMs: 50 }).items(items);
+    await expect(call).rejects.toBeInstanceOf(TaskTimeoutError);
+    await until("its input is closed", async () => (await items.next()).done === true);
+    finish();
+    await blocking;
+    expect(await client.last()).toEqual(["block"]);
   });
 });

@@ -127,13 +127,16 @@ function clientView(shared: Shared, options: CallOptions): object {
     const bound = boundOptions(shared, options);
     const { timeoutMs } = bound;
     checkParams(params);
-    if (hasInputs(params)) checkFit(bound);
+    const isFed = hasInputs(params);
+    if (isFed) checkFit(bound);
     const task = tasks.submit(method, params, bound, traceOf(shared));
     nesting?.onWaiting(1);
     try {
       return await withTimeout(task.outcome(), timeoutMs, method, tasks.runtime);
     } finally {
       nesting?.onWaiting(-1);
+      // Nobody waits for it any more, nor feeds it.
+      if (isFed && !task.isOver) tasks.leave(task);
     }
   };
   const read = (method: string, params: Params): AsyncIterable<unknown> =>
