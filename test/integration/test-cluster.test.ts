@@ -52,6 +52,16 @@ it("calls in virtual time without anybody setting the clock forward", async () =
   await expect(client().missing()).rejects.toBeInstanceOf(MethodNotFoundError);
 });
 
+it("lets no time pass while the items of a handler are collected", async () => {
+  const { client, clock } = await virtual((dispatcher) =>
+    dispatcher.add("rows", async function* (count: number) {
+      for (let row = 0; row < count; row++) yield row;
+    }),
+  );
+  const rows = await clock.until<number[]>(client({ timeoutMs: 1_000 }).rows(20_000));
+  expect(rows.length).toBe(20_000);
+});
+
 it("runs in milliseconds what is to run in hours, and no earlier", async () => {
   const seen: string[] = [];
   const { later, clock } = await virtual((dispatcher) =>

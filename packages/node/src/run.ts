@@ -75,6 +75,10 @@ export class Run implements Assignment, Scope {
     return this.#host.pipeline.hasMiddleware ? this.#invokeMany : undefined;
   }
 
+  now(): number {
+    return this.#host.runtime.now();
+  }
+
   onThrown(error: unknown): void {
     this.#host.onThrown(this, error);
   }

@@ -107,6 +107,10 @@ export class LocalRun implements Scope, TaskContext {
     );
   }
 
+  now(): number {
+    return this.#host.runtime.now();
+  }
+
   onThrown(error: unknown): void {
     if (!this.isAborted) this.#host.onThrown(this, error);
   }

@@ -123,6 +123,10 @@ class BatchScope implements Scope {
     throw new Error("A batch handler runs many tasks at once: current() can't tell which is meant");
   }
 
+  now(): number {
+    return this.#scopes[0]?.now?.() ?? performance.now();
+  }
+
   onThrown(error: unknown): void {
     this.#scopes[0]?.onThrown?.(error);
   }

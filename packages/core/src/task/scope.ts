@@ -20,6 +20,8 @@ export interface Scope {
   readonly consume?: ((items: AsyncIterable<unknown>) => Promise<unknown>) | undefined;
   /** How large they may be together, as JSON. @default what one message may be by default */
   readonly maxResultBytes?: number;
+  /** What time it is for the run, in milliseconds. @default performance.now */
+  now?(): number;
   /** Is told of what the handler threw. */
   onThrown?(error: unknown): void;
 }
