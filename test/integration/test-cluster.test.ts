@@ -228,6 +228,15 @@ it("refuses at once what comes after it was closed", async () => {
   await expect(cluster.later().one().accepted).rejects.toBeInstanceOf(ClientClosedError);
 });
 
+it("adds no node when it is closed meanwhile", async () => {
+  for (const seed of [undefined, 1]) {
+    const cluster = await testCluster({ dispatcher: new Dispatcher(), ...(seed !== undefined && { seed }) });
+    const added = expect(cluster.addNode()).rejects.toThrow("Expected a cluster that is open");
+    await cluster.close();
+    await added;
+  }
+});
+
 it("refuses to let time pass for a handler while a test does, which is to sleep", async () => {
   const { later, clock } = await virtual((dispatcher) => {
     const waits = { advance: () => clock.advance(10), until: () => clock.until(Promise.resolve()) };

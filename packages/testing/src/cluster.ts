@@ -173,6 +173,8 @@ class Cluster {
   readonly #realTime = new RealTime();
   readonly #network: Network;
   readonly #nodes = new Map<Node, SimulatedProcess>();
+  /** Those that no broker knows so far: where the cluster is closed meanwhile, none ever will. */
+  readonly #starting = new Set<Node>();
   readonly #clients: Closable[] = [];
   #processes = 0;
   #closing: Promise<void> | undefined;
@@ -217,8 +219,7 @@ class Cluster {
   }
 
   async addNode(options: NodeOptions = {}): Promise<Node> {
-    if (this.#closing !== undefined)
-      throw new Error("Expected a cluster that is open, got one that was closed");
+    this.#checkOpen();
     const process = this.#process("node");
     const asked = { ...this.#options.node, ...options };
     const node = new Node({
@@ -230,12 +231,28 @@ class Cluster {
       dial: this.#network.dialOf(process),
       listen: this.#network.listenOf(process),
     });
+    this.#starting.add(node);
+    try {
+      await this.#start(node);
+      this.#nodes.set(node, process);
+    } finally {
+      this.#starting.delete(node);
+    }
+    this.#checkOpen();
+    return node;
+  }
+
+  async #start(node: Node): Promise<void> {
     node.addBroker(endpoint);
     for (const module of this.#options.modules ?? []) await configureBy(module, node);
     await this.#options.configure?.(node);
+    this.#checkOpen();
     await node.start();
-    this.#nodes.set(node, process);
-    return node;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing === undefined) return;
+    throw new Error("Expected a cluster that is open, got one that was closed");
   }
 
   killNode(which: number | Node = 0): void {
@@ -265,7 +282,7 @@ class Cluster {
 
   async #stopAll(): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.$close()));
-    await Promise.all(this.nodes.map((node) => node.stop()));
+    await Promise.all([...this.#starting, ...this.nodes].map((node) => node.stop()));
     await this.broker.stop();
   }
 
