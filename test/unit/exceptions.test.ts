@@ -1,6 +1,6 @@
 // What is made of what handlers throw, whatever that is.
 import { expect, it } from "vitest";
-import { Dispatcher, type Response, silentLogger } from "zerotask-core";
+import { Dispatcher, encodeResponse, InvalidParamsError, type Response, silentLogger } from "zerotask-core";
 import { Exceptions } from "../../packages/node/src/exceptions.ts";
 import type { Run } from "../../packages/node/src/run.ts";
 
@@ -25,6 +25,11 @@ it("answers whatever handlers throw or return, also what can't be looked at", as
   dispatcher.add("rejects", async () => {
     throw hostile;
   });
+  const circular: unknown[] = [];
+  circular.push(circular);
+  dispatcher.add("refuses", () => {
+    throw new InvalidParamsError("odd", circular);
+  });
   dispatcher.add("returns", () => hostile);
   dispatcher.add("resolves", async () => hostile);
   const answer = (method: string): Promise<Response | undefined> =>
@@ -36,6 +41,10 @@ it("answers whatever handlers throw or return, also what can't be looked at", as
     ["resolves", "has nothing"],
   ] as const)
     expect(await answer(method)).toMatchObject({ error: { code: -32000, message } });
+  const refused = await answer("refuses");
+  expect(refused && JSON.parse(encodeResponse(refused))).toMatchObject({
+    error: { code: -32602, message: "odd" },
+  });
 });
 
 it("logs what listeners for exceptions throw, now or later, and takes functions only", async () => {

@@ -237,8 +237,13 @@ export function errorToWire(thrown: unknown): ErrorObject {
 }
 
 function wireErrorOf(thrown: unknown): ErrorObject {
-  if (thrown instanceof RetryError) return errorObject(thrown.code, thrown.message, thrown.data);
-  if (thrown instanceof InvalidParamsError) return errorObject(thrown.code, thrown.message, thrown.data);
+  if (thrown instanceof RetryError || thrown instanceof InvalidParamsError) {
+    return errorObject(
+      thrown.code,
+      thrown.message,
+      sendable(() => thrown.data),
+    );
+  }
   if (thrown instanceof TaskError) {
     const { name, message } = thrown;
     const data = sendable(() => thrown.data);
