@@ -192,4 +192,29 @@ describe.each(kindsOfClients)("a client of %s", (_, open) => {
     await blocking;
     expect(await client.last()).toEqual(["block"]);
   });
+
+  it("lets time limits and others have their turn while a loop reads what never waits", async () => {
+    const { client } = await open((dispatcher) => {
+      dispatcher.add("endless", async function* () {
+        for (;;) yield 0;
+      });
+      dispatcher.add("drain", async (items: AsyncIterable<unknown>) => {
+        for await (const _ of items);
+      });
+      dispatcher.add("one", () => 1);
+    });
+    let [count, answers] = [0, 0];
+    const read = async (): Promise<void> => {
+      for await (const _ of client.$with({ timeoutMs: 200 }).$stream.endless()) {
+        if (++count === 1) void client.one().then(() => answers++);
+        if (count === 3_000_000) break;
+      }
+    };
+    await expect(read()).rejects.toBeInstanceOf(TaskTimeoutError);
+    expect(answers).toBe(1);
+    async function* items(): AsyncGenerator<number> {
+      for (let n = 0; n < 3_000_000; n++) yield 0;
+    }
+    await expect(client.$with({ timeoutMs: 200 }).drain(items())).rejects.toBeInstanceOf(TaskTimeoutError);
+  });
 });

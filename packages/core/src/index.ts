@@ -65,4 +65,5 @@ export { currentScope, inScope, type Scope } from "./task/scope.ts";
 export { type Task, task } from "./task/task.ts";
 export { measuredData, toldData, toldMessage } from "./task/told.ts";
 export type { BatchOptions, NameInstance, SingletonOptions, TraitOptions } from "./task/traits.ts";
+export { Turns } from "./task/turns.ts";
 export type { MethodsOf } from "./task/typing.ts";

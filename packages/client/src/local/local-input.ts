@@ -1,11 +1,13 @@
 // An async iterable among the params as its handler reads it: items and errors as they would arrive from elsewhere.
 import {
   checkedResult,
+  currentScope,
   ErrorCode,
   errorFromWire,
   errorToWire,
   type Params,
   TaskStoppedError,
+  Turns,
 } from "zerotask-core";
 
 type Item = IteratorResult<unknown, undefined>;
@@ -17,6 +19,8 @@ export class LocalInput implements AsyncIterableIterator<unknown> {
   readonly #items: AsyncIterable<unknown>;
   readonly #copy: (item: unknown) => unknown;
   #iterator: AsyncIterator<unknown> | undefined;
+  /** Of the handler that reads it. */
+  #turns: Turns | undefined;
   /** Nothing more is taken from it. */
   #isOver = false;
   #failure: Error | undefined;
@@ -65,6 +69,8 @@ export class LocalInput implements AsyncIterableIterator<unknown> {
   }
 
   async #take(): Promise<Item> {
+    this.#turns ??= new Turns(currentScope());
+    if (this.#turns.isOver) await this.#turns.end();
     try {
       const result = checkedResult(await this.#open().next());
       if (result.done !== true) return { done: false, value: this.#copied(result.value) };

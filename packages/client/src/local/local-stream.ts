@@ -1,5 +1,5 @@
 // A stream within a process: the reader asks for one item, and only then does the handler go on to make it.
-import { checkedResult } from "zerotask-core";
+import { checkedResult, currentScope, Turns } from "zerotask-core";
 import type { Deferred } from "../deferred.ts";
 import { deferred } from "../deferred.ts";
 import { copyValue } from "./copy.ts";
@@ -91,7 +91,9 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
   }
 
   async #give(iterator: AsyncIterator<unknown>, closed: Promise<void>): Promise<void> {
+    const turns = new Turns(currentScope());
     while (await this.#isAsked()) {
+      if (turns.isOver) await turns.end();
       const { done: isOver, value } = checkedResult(await iterator.next());
       if (isOver === true) return;
       let item: unknown;

@@ -3,6 +3,7 @@ import { TooLargeError } from "../errors.ts";
 import { ErrorCode } from "../protocol/error-codes.ts";
 import { defaultLimits } from "../protocol/limits.ts";
 import type { Scope } from "./scope.ts";
+import { Turns } from "./turns.ts";
 
 /** What was yielded is more than one result can be. It is told as of any other result: the handler threw nothing. */
 export class UncollectableError extends TooLargeError {
@@ -12,11 +13,6 @@ export class UncollectableError extends TooLargeError {
   }
 }
 
-/** Items that never wait for anything would let nothing else happen: they are taken for so long at once. */
-const maxTurnMs = 10;
-// The genuine one, also where a test has put its own clock in place of the timers.
-const defer = setImmediate;
-
 /**
  * All items; those so far where nobody wants the run any more, or where one can't be sent: then none can.
  * @throws UncollectableError when they are too large together, and what the iterable throws
@@ -25,9 +21,7 @@ export async function collect(items: AsyncIterable<unknown>, scope: Scope | unde
   const most = scope?.maxResultBytes ?? defaultLimits.maxMessageBytes;
   const signal = signalOf(scope);
   const all: unknown[] = [];
-  // By the clock of the run: where time is virtual, none passes while items are made.
-  const now = (): number => scope?.now?.() ?? performance.now();
-  let turnAt = now();
+  const turns = new Turns(scope);
   let bytes = 1;
   for await (const item of items) {
     // Nobody wants them any more, and they may have no end.
@@ -37,9 +31,7 @@ export async function collect(items: AsyncIterable<unknown>, scope: Scope | unde
     if (size === undefined) break;
     bytes += size + 1;
     if (bytes > most) throw new UncollectableError(most);
-    if (now() - turnAt < maxTurnMs) continue;
-    await new Promise((resolve) => defer(resolve));
-    turnAt = now();
+    if (turns.isOver) await turns.end();
   }
   return all;
 }
