@@ -348,6 +348,19 @@ describe.each(kindsOfClients)("a client of %s", (_, open) => {
     await block.wait();
   });
 
+  it("takes nothing that nests deeper than a message may, from handlers either", async () => {
+    const nested = (levels: number): unknown => (levels === 0 ? 1 : [nested(levels - 1)]);
+    const { client } = await open((dispatcher) => {
+      dispatcher.add("returns", nested);
+      dispatcher.add("throws", (levels: number) => {
+        throw new TaskError("deep", nested(levels));
+      });
+    });
+    expect(await client.returns(90)).toEqual(nested(90));
+    await expect(client.returns(200)).rejects.toBeInstanceOf(TooLargeError);
+    await expect(client.throws(200)).rejects.toBeInstanceOf(TooLargeError);
+  });
+
   it("tells nothing more once it is closed", async () => {
     const { later } = await open((dispatcher) => dispatcher.add("work", () => new Promise(() => undefined)));
     const handle: TaskHandle = later.work();

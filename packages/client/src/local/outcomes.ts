@@ -5,6 +5,7 @@ import {
   type ErrorObject,
   encodeResponse,
   errorObject,
+  isDeeperThan,
   isLongerThan,
   type Outcome,
   outcomeOf,
@@ -14,10 +15,19 @@ import type { StopOutcome } from "../tasks/run-control.ts";
 
 /** As it would arrive. */
 export function copied(response: Response): Outcome {
+  const { maxMessageBytes: most, maxDepth: deepest } = defaultLimits;
   const text = encodeResponse(response);
-  const most = defaultLimits.maxMessageBytes;
-  if (!isLongerThan(text, most)) return outcomeOf(JSON.parse(text));
-  const message = `Expected a result of at most ${most} bytes, got ${Buffer.byteLength(text)}`;
+  if (isLongerThan(text, most)) {
+    return tooLarge(`Expected a result of at most ${most} bytes, got ${Buffer.byteLength(text)}`);
+  }
+  const copy = JSON.parse(text) as Response;
+  if (isDeeperThan(copy, deepest)) {
+    return tooLarge(`Expected a result of at most ${deepest} levels of nesting, got more`);
+  }
+  return outcomeOf(copy);
+}
+
+function tooLarge(message: string): Outcome {
   return { error: errorObject(ErrorCode.TooLarge, message) };
 }
 
