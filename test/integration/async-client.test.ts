@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { ClientClosedError, TaskFailedError, TaskTimeoutError, UnknownTaskError } from "zerotask-client";
+import { BrokerMethod, type Dial, dialDealer } from "zerotask-core";
 import { connect, connectAsync, gate, startBroker, startNode } from "../support/cluster.ts";
 import { until } from "../support/wait.ts";
 
@@ -152,4 +153,27 @@ it.each([-1, 0.5, Number.NaN, 2 ** 31])("refuses to wait for %s ms", async (time
     "Expected `timeoutMs` to be whole milliseconds from 0 to",
   );
   expect(() => later.$with({ timeoutMs })).toThrow("Expected `timeoutMs`");
+});
+
+it("asks a broker once what becomes of a task that was begun again, however often it is waited for", async () => {
+  const { requestEndpoint } = await startBroker();
+  const { opened, open } = gate<string>();
+  await startNode(requestEndpoint, (dispatcher) => dispatcher.add("work", () => opened));
+  const asked: string[] = [];
+  const dial: Dial = (endpoint, handlers) => {
+    const connection = dialDealer(endpoint, handlers);
+    const send = (text: string): void => {
+      asked.push((JSON.parse(text) as { method: string }).method);
+      connection.send(text);
+    };
+    return { send, limit: (limits) => connection.limit(limits), close: () => connection.close() };
+  };
+  const handle = connectAsync(requestEndpoint, { dial }).$with({ at: "1 hour" }).work();
+  expect(await handle.stop()).toBe("never-started");
+  await connectAsync(requestEndpoint).$handle(handle.id).start();
+  for (let i = 0; i < 5; i++) await expect(handle.wait(20)).rejects.toBeInstanceOf(TaskTimeoutError);
+  const outcomes = Promise.all([handle.wait(), handle.wait()]);
+  open("done");
+  expect(await outcomes).toEqual(["done", "done"]);
+  expect(asked.filter((method) => method === BrokerMethod.ClientTaskWait).length).toBe(1);
 });

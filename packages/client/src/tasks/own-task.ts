@@ -21,6 +21,8 @@ export class OwnTask implements TrackedTask {
   readonly #outcome = deferred<unknown>();
   readonly #accepted = deferred<Durability>();
   #finalStatus: TaskStatus | undefined;
+  /** What becomes of it where others have begun it again: however many ask, and however often, they wait together. */
+  #again: Promise<unknown> | undefined;
   #failure: Error | undefined;
 
   constructor(id: string, session: Session, submit: Submit, onFailed: (id: string) => void) {
@@ -62,10 +64,12 @@ export class OwnTask implements TrackedTask {
 
   async outcome(): Promise<unknown> {
     const told = this.#finalStatus;
-    if (told !== undefined && (await this.#statusNow(told)) !== told) {
-      return askOutcome(this.#session, this.id);
-    }
-    return this.#outcome.promise;
+    if (told === undefined) return this.#outcome.promise;
+    if (this.#again === undefined && (await this.#statusNow(told)) === told) return this.#outcome.promise;
+    this.#again ??= askOutcome(this.#session, this.id).finally(() => {
+      this.#again = undefined;
+    });
+    return this.#again;
   }
 
   /** The broker tells of it anyway, and what was accepted is to be there after a restart. */
