@@ -56,7 +56,10 @@ describe("who waits for a run to end", () => {
     expect(sends(broker.from("d", stopPlainly))).toContainEqual(told("unstoppable", "STOPPED"));
   });
 
-  it("hears that a stream was killed, whose node is away", () => {
+  it.each([
+    ["waits", stop()],
+    ["does not wait", stopPlainly],
+  ])("hears that a stream was killed, whose node is away, where it %s", (_, request) => {
     const broker = cluster();
     const params = {
       method: "add",
@@ -69,6 +72,7 @@ describe("who waits for a run to end", () => {
       params: { id: "c-1#1", seq: 0, items: [1], bytes: 1 },
     });
     broker.lost("n");
+    broker.from("c", request);
     expect(sends(broker.from("c", stop()))).toContainEqual(told("killed", "STOPPED"));
   });
 

@@ -29,6 +29,17 @@ it("a stop ends a task whose shared run fails by itself meanwhile: it is not run
   expect(sends(broker.after(900))).toEqual([]);
 });
 
+it("nobody claims to know how a shared run ended that was stopped without waiting, unless it goes on for others", () => {
+  const stopPlainly = call("zerotask.broker.client_task_stop", "p", ["c-1"]);
+  const how = (ids: readonly string[]): unknown => {
+    const { broker } = shared(ids);
+    broker.from("c", stopPlainly);
+    return sends(broker.from("c", stop));
+  };
+  expect(how(["1"])).toMatchObject([{ message: { result: { how: "unstoppable", status: "STOPPED" } } }]);
+  expect(how(["1", "2"])).toMatchObject([{ message: { result: { how: "never-started" } } }]);
+});
+
 it("a shared run that takes too long and can't be stopped is not run a second time beside itself", () => {
   const { broker, attempt } = shared(["1", "2"], { timeout_ms: 100 });
   broker.after(100);

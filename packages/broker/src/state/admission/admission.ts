@@ -196,5 +196,6 @@ function instanceOf({ method }: Task, name: string): string {
 function taken({ method }: Task): ErrorObject {
   return errorObject(ErrorCode.TaskStopped, `Another task of ${method.name} is queued or running`, {
     reason: "singleton",
+    how: "never-started",
   });
 }

@@ -16,7 +16,7 @@ import type { Storages } from "../storage/storages.ts";
 import { bytesOf, type Durability, type StoredTask } from "../storage/stored-task.ts";
 import type { Locals } from "../tasks/locals.ts";
 import type { Revival } from "../tasks/revival.ts";
-import { type Asker, howSettled, type StopOutcome, type Stops } from "../tasks/stops.ts";
+import { type Asker, howAtOnce, howSettled, type StopOutcome, type Stops } from "../tasks/stops.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import type { Task } from "../tasks/task.ts";
 import type { TaskLife } from "../tasks/task-life.ts";
@@ -108,7 +108,7 @@ export class RunCommands {
     this.#treat(command, read.string("task_id"), {
       held: (task) => {
         if (!isConfirmed) {
-          life.stop(task, task.node === undefined && task.shared === undefined ? "never-started" : undefined);
+          life.stop(task, howAtOnce(task));
           this.#whenStored(command, task, () => ({ result: task.status }));
           return;
         }

@@ -77,12 +77,14 @@ export function howOf(outcome: Outcome): StopOutcome | undefined {
 }
 
 /** How a task came to its end that is settled, for who wants it to be stopped, or asks once more. */
-export function howSettled(
-  { status, attempt }: Pick<Task, "status" | "attempt">,
-  outcome: Outcome | undefined,
-): StopOutcome {
+export function howSettled({ status }: Pick<Task, "status">, outcome: Outcome | undefined): StopOutcome {
   if (status !== TaskStatus.Stopped) return "finished-first";
-  return (outcome && howOf(outcome)) ?? (attempt === 0 ? "never-started" : "unstoppable");
+  return (outcome && howOf(outcome)) ?? "unstoppable";
+}
+
+/** How a task ends that is stopped at once: nobody knows that where a run of its own may go on. */
+export function howAtOnce(task: Task): StopOutcome | undefined {
+  return ownRunOf(task) === undefined ? howWithoutRun(task) : undefined;
 }
 
 export class Stops {
@@ -101,8 +103,7 @@ export class Stops {
     if (isSettled(task.status)) asker.tell(howSettled(task, task.settled?.outcome));
     else if (run !== undefined) this.#begin(run, { type: "stop" }, graceMs, asker);
     else {
-      // What is RUNNING without a node is a stream whose node was lost.
-      const how = task.status === TaskStatus.Running ? "killed" : "never-started";
+      const how = howWithoutRun(task);
       this.#parts.life.stop(task, how);
       asker.tell(how);
     }
@@ -271,6 +272,11 @@ function isAgain({ pin, stopping }: Task): boolean {
 /** That is no outcome of its own. */
 function wantsAnotherRun(outcome: Outcome): boolean {
   return "error" in outcome && outcome.error.code === ErrorCode.RunAgain;
+}
+
+/** What is RUNNING without a node is a stream whose node was lost. */
+function howWithoutRun({ status }: Task): StopOutcome {
+  return status === TaskStatus.Running ? "killed" : "never-started";
 }
 
 /** What runs for this task alone: it ends with the task. */
