@@ -40,6 +40,32 @@ it("nobody claims to know how a shared run ended that was stopped without waitin
   expect(how(["1", "2"])).toMatchObject([{ message: { result: { how: "never-started" } } }]);
 });
 
+it("who waits for a shared run that can't be stopped hears which status the task has, and what becomes of it", () => {
+  const { broker, attempt } = shared(["1"]);
+  broker.from("n", call("zerotask.broker.node_task_status", "r", { task_id: attempt, status: "RUNNING" }));
+  broker.from("c", stop);
+  broker.from("c", call("zerotask.broker.client_task_reload", "re", ["c-1"]));
+  const unstoppable = call("zerotask.broker.node_task_unstoppable", "u", { task_id: attempt });
+  expect(sends(broker.from("n", unstoppable))).toMatchObject([
+    { message: { id: "x", result: { how: "unstoppable", status: "RUNNING" } } },
+    { message: { id: "re", error: { code: -32021 } } },
+    { message: { id: "u" } },
+  ]);
+});
+
+it.each([
+  ["the same params", undefined],
+  ["others", [2]],
+])("a task that is made anew with %s after a shared run has all the time it takes", (_, params) => {
+  const { broker, attempt } = shared(["1"], { deadline_ms: 1_000 });
+  broker.after(500);
+  broker.from("c", call("zerotask.broker.client_task_reload", "re", { task_id: "c-1", params }));
+  const ended = { code: -32040, message: "", data: { how: "cooperative" } };
+  broker.from("n", { jsonrpc: "2.0", id: attempt, error: ended });
+  broker.after(500);
+  expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("QUEUED");
+});
+
 it("a shared run that takes too long and can't be stopped is not run a second time beside itself", () => {
   const { broker, attempt } = shared(["1", "2"], { timeout_ms: 100 });
   broker.after(100);

@@ -210,6 +210,8 @@ export class RunCommands {
   #resume(task: Task, given: Task["params"], params: string | undefined): void {
     const { backlog, life, load, scheduler, sessions, storages, turn } = this.#parts;
     scheduler.unassign(task);
+    // Here it still knows which run it takes part in.
+    const hasRun = (task.shared ?? task).attempt > 0 || task.attempt > 0;
     if (params !== undefined) {
       const owner = sessions.clients.get(task.ownerId);
       const bytes = bytesOf(params);
@@ -227,13 +229,13 @@ export class RunCommands {
     task.failures = 0;
     task.losses = 0;
     task.reruns = 0;
-    if (task.attempt > 0) {
+    if (hasRun) {
       // It begins anew: how long somebody waited for its first run counts no more.
       task.hasBegun = true;
       task.endsAt = undefined;
     }
     // What waits for its time goes on waiting.
-    life.reschedule(task, task.hasBegun || task.attempt > 0 ? turn.now : task.dueAt);
+    life.reschedule(task, task.hasBegun ? turn.now : task.dueAt);
   }
 
   /** What a node ran for itself begins again on that node. */
@@ -356,12 +358,12 @@ function failed(error: ReturnType<typeof errorObject>): Outcome {
   return { error };
 }
 
-function toldStop({ status }: Task, how: StopOutcome): Outcome {
-  return { result: { how, status } };
+function toldStop(task: Task, how: StopOutcome): Outcome {
+  return { result: { how, status: viewOfHeld(task).status } };
 }
 
 function toldReload(task: Task, how: StopOutcome): Outcome {
-  if (task.stopping?.reason.type === "stop") {
+  if ((task.shared ?? task).stopping?.reason.type === "stop") {
     const message =
       "Expected a task that is not being stopped, got one that is STOPPED as soon as its run has ended";
     return { error: errorObject(ErrorCode.Conflict, message) };
