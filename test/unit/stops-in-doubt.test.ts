@@ -48,6 +48,24 @@ describe("who waits for a run to end", () => {
     expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("EXPIRED");
   });
 
+  it.each([
+    ["before", [stop(), 100]],
+    ["after", [100, stop()]],
+  ])("waits no longer for a run that was to be stopped %s it took too long, and can't be", (_, steps) => {
+    const broker = cluster();
+    broker.from("c", submit("1", { timeout_ms: 100, retries: 1 }));
+    for (const step of steps) {
+      if (typeof step === "number") broker.after(step);
+      else broker.from("c", step);
+    }
+    const unstoppable = call("zerotask.broker.node_task_unstoppable", "u", { task_id: "c-1#1" });
+    expect(sends(broker.from("n", unstoppable))).toMatchObject([
+      { message: { id: "x", result: { how: "unstoppable" } } },
+      { message: { id: "u" } },
+    ]);
+    expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("EXPIRED");
+  });
+
   it("hears that the run may go on, where somebody stops the task without waiting", () => {
     const broker = cluster();
     broker.client("d");

@@ -197,7 +197,11 @@ export class Stops {
     if (asker !== undefined) this.#wait(asker, stopping);
     task.stopping = stopping;
     const wasAgain = isAgain(task);
-    if (!comesBefore(stopping.reason, reason)) stopping.reason = reason;
+    if (!comesBefore(stopping.reason, reason)) {
+      if (stopping.reason.type === "overrun" && reason.type === "stop")
+        stopping.overran = stopping.reason.error;
+      stopping.reason = reason;
+    }
     const isSooner = before === undefined || graceMs < stopping.graceMs;
     if (isSooner) stopping.graceMs = graceMs;
     if (isSooner || wasAgain !== isAgain(task)) this.#tell(task, stopping);
