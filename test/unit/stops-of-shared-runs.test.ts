@@ -40,6 +40,17 @@ it("nobody claims to know how a shared run ended that was stopped without waitin
   expect(how(["1", "2"])).toMatchObject([{ message: { result: { how: "never-started" } } }]);
 });
 
+it("who waits for a shared run is told that somebody stopped its task at once when that is stored", () => {
+  const { broker } = shared(["1"]);
+  broker.client("d");
+  broker.from("c", stop);
+  broker.holdStores();
+  const told = { message: { id: "x", result: { how: "unstoppable", status: "STOPPED" } } };
+  const early = sends(broker.from("d", call("zerotask.broker.client_task_stop", "p", ["c-1"])));
+  expect(early).toMatchObject([{ message: { method: "zerotask.node.task_abort" } }]);
+  expect(sends(broker.storeAll())).toMatchObject([told, { message: { id: "p", result: "STOPPED" } }]);
+});
+
 it("who waits for a shared run that can't be stopped hears which status the task has, and what becomes of it", () => {
   const { broker, attempt } = shared(["1"]);
   broker.from("n", call("zerotask.broker.node_task_status", "r", { task_id: attempt, status: "RUNNING" }));

@@ -69,13 +69,15 @@ export class Settlement {
    */
   settle(task: Task, status: TaskStatus, outcome: Outcome, bytes: number, isFinal = false): void {
     if (task.settled !== undefined) return;
-    const { handlers, patience, scheduler, turn } = this.#parts;
+    const { handlers, patience, scheduler, storages, turn } = this.#parts;
     scheduler.drop(task);
     scheduler.unassign(task);
     patience.disarm(task);
     task.status = status;
     task.settled = { outcome, at: turn.now, bytes };
     task.lane.unsettled--;
+    // Before a shared run that nobody is left in ends: what that tells has to wait until the outcome is stored, too.
+    if (task.level !== undefined) storages.for(task.level).change(this.#settleChange(task, status, outcome));
     handlers.onLeft(task);
     const { stopping } = task;
     task.stopping = undefined;
@@ -137,7 +139,6 @@ export class Settlement {
       return;
     }
     const storage = storages.for(task.level);
-    storage.change(this.#settleChange(task, status, outcome));
     handlers.onSettled(task);
     storage.whenStored((failure) => {
       tasks.remove(task);
