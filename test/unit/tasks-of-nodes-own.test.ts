@@ -134,6 +134,15 @@ it("a task of a node's own has an outcome for who asks later", () => {
   expect(sends(broker.from("c", reload))).toContainEqual(assigned(2, ["/tmp"]));
 });
 
+it("the outcomes of tasks of a node's own are kept as far as they take no more than so many bytes", () => {
+  const broker = cluster();
+  for (let name = 1; name <= 20; name++) {
+    broker.from("n", runLocal({ name: `${name}` }));
+    broker.from("n", { jsonrpc: "2.0", id: `local:n-${name}#1`, result: "x".repeat(1_000_000) });
+  }
+  expect(broker.counts.tasks).toBe(16);
+});
+
 it.each([
   ["attempt", { attempt: 0 }],
   ["attempt", { attempt: Number.MAX_SAFE_INTEGER }],

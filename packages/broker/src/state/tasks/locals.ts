@@ -63,7 +63,7 @@ export interface Pin {
 const mostOfNode = 1_000;
 const mostBytesOfNode = 16_777_216;
 
-/** How many are remembered that are settled, and the bytes of their params: those that were stopped may begin again. */
+/** How many are remembered that are settled, and the bytes of their params and outcomes: they may begin again. */
 const mostSettled = 10_000;
 const mostSettledBytes = 16_777_216;
 
@@ -126,7 +126,7 @@ export class Locals {
     // Its node may be back in a moment, with its run.
     if (isLost(task)) return false;
     this.#settled.add(task);
-    this.#settledBytes += task.bytes;
+    this.#settledBytes += bytesOfSettled(task);
     for (const oldest of this.#settled) {
       if (this.#settled.size <= mostSettled && this.#settledBytes <= mostSettledBytes) break;
       this.#forget(oldest);
@@ -191,8 +191,12 @@ export class Locals {
 
   #forget(task: Task): void {
     this.#parts.tasks.remove(task);
-    if (this.#settled.delete(task)) this.#settledBytes -= task.bytes;
+    if (this.#settled.delete(task)) this.#settledBytes -= bytesOfSettled(task);
   }
+}
+
+function bytesOfSettled({ bytes, settled }: Task): number {
+  return bytes + (settled?.bytes ?? 0);
 }
 
 function isLost({ settled }: Task): boolean {
