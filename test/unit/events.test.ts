@@ -386,6 +386,26 @@ it("cuts what handlers tell at once short, and tells who follows them that some 
   });
 });
 
+it("tells also who follows a task of which nothing was told before that the rest of what is cut short is lost", () => {
+  const broker = machine();
+  const driven = drive(broker);
+  driven.node();
+  for (const task_id of ["t", "u"]) driven.ask("client_new_task", { method: "add", task_id });
+  const lines = Array.from({ length: 10_000 }, (_, i) => ({ at: i, level: "info", message: `line ${i}` }));
+  const logged = (id: string, some: object[]): object =>
+    notify("node_task_log", { task_id: id, lines: some });
+  const read = (): unknown => driven.ask("client_task_logs", { task_id: "cli-u" });
+  broker.from("worker", [logged("cli-t#1", lines), logged("cli-u#1", lines.slice(0, 1))]);
+  expect(read()).toMatchObject({ lines: [{ message: "line 0" }] });
+  expect(read()).not.toHaveProperty("lost");
+  driven.ask("client_new_task", { method: "add", task_id: "v" });
+  broker.from("worker", [logged("cli-t#1", lines), logged("cli-v#1", lines.slice(0, 3))]);
+  expect(driven.ask("client_task_logs", { task_id: "cli-v" })).toMatchObject({
+    lines: [{ message: "line 0" }],
+    lost: true,
+  });
+});
+
 it("says hello at each look for a while after many events, as the last of them may be lost to some", () => {
   const driven = running();
   driven.after(5_000);

@@ -61,7 +61,7 @@ export class Events {
   /** The turn in which so many were told by handlers, and the runs that told more than it takes. */
   #toldIn = -1;
   #told = 0;
-  readonly #cut = new Set<string>();
+  readonly #cut = new Map<string, "told" | "counted">();
 
   constructor(turn: Turn, config: EventConfig) {
     this.#turn = turn;
@@ -129,12 +129,13 @@ export class Events {
     }
     if (this.#told < entriesPerTurn) return false;
     const name = `${journal === this.events ? "e" : "l"}${run}`;
-    // Who has nothing yet is told the first of it.
-    if (!this.#cut.has(name)) {
-      this.#cut.add(name);
-      return subjects.filter(({ id }) => !journal.skip(this.#turn.now, id)).length === 0;
-    }
-    return true;
+    const before = this.#cut.get(name);
+    if (before === "counted") return true;
+    const unknown = subjects.filter(({ id }) => !journal.skip(this.#turn.now, id));
+    // Who has nothing yet is told the first of it, so that the next can count.
+    const isCut = unknown.length === 0 || before === "told";
+    this.#cut.set(name, isCut ? "counted" : "told");
+    return isCut;
   }
 
   /** Tells subscribers how far it has come: who has missed the last ones asks for them. */
