@@ -498,6 +498,21 @@ describe("making a task anew", () => {
     ]);
   });
 
+  it("happens each time that it is asked for without wanting an answer", () => {
+    const broker = cluster();
+    const begin = { jsonrpc: "2.0", method: "zerotask.broker.client_task_start", params: ["c-1"] };
+    broker.from("c", submit("1"));
+    broker.from("c", stop("c-1"));
+    broker.from("n", ended("c-1#1", "killed"));
+    expect(sends(broker.from("c", begin))).toEqual([assigned("c-1#2")]);
+    broker.from("c", stop("c-1"));
+    broker.from("n", ended("c-1#2", "killed"));
+    broker.lost("c");
+    const again = { protocol: 2, client_id: "c", token: "c's" };
+    broker.from("c2", call("zerotask.broker.client_connect", "hi", again));
+    expect(sends(broker.from("c2", begin))).toEqual([assigned("c-1#3")]);
+  });
+
   it("still happens where the run that is to end takes longer than it may meanwhile", () => {
     const broker = cluster();
     broker.from("c", submit("1", { timeout_ms: 100, retries: 1 }));

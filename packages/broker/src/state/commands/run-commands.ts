@@ -57,9 +57,9 @@ interface Treatment {
   settled(task: StoredTask, level: Durability): void;
 }
 
-/** A request by which a task began anew. */
+/** A request by which a task began anew; a notification has no name, and is not sent again. */
 interface Beginning {
-  readonly name: string;
+  readonly name: string | undefined;
   readonly peer: string;
 }
 
@@ -90,11 +90,12 @@ export class RunCommands {
   /** A client that was not told sends it again on its next connection: it has happened once. */
   #once(handler: CommandHandler, command: Command, read: ParamReader): CommandResult {
     const { name, peer } = beginningOf(command, read.string("task_id"));
-    const before = this.#begun.get(name);
+    const before = name === undefined ? undefined : this.#begun.get(name);
     return before === undefined || before === peer ? handler(command, read) : { result: true };
   }
 
   #note({ name, peer }: Beginning): void {
+    if (name === undefined) return;
     this.#begun.set(name, peer);
     const [oldest] = this.#begun.keys();
     if (this.#begun.size > mostBegun && oldest !== undefined) this.#begun.delete(oldest);
@@ -339,7 +340,8 @@ export class RunCommands {
 
 /** Names what a client asks for, and the connection that it came on. Strangers have no other one. */
 function beginningOf({ session, requestId, peer }: Command, taskId: string): Beginning {
-  return { name: JSON.stringify([session?.id ?? peer, requestId, taskId]), peer };
+  const name = requestId === null ? undefined : JSON.stringify([session?.id ?? peer, requestId, taskId]);
+  return { name, peer };
 }
 
 function readGrace(read: ParamReader): number {
