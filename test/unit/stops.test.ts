@@ -473,6 +473,27 @@ describe("making a task anew", () => {
     expect(sends(broker.from("n", answer("c-2#1", 3)))).toContainEqual(assigned("c-1#2", [5]));
   });
 
+  it.each([
+    ["with the name", { result: { name: "A" } }],
+    ["with an error", { error: { code: -32602, message: "no" } }],
+  ])("asks which singleton it is one of beside an answer %s of its params before", (_, before) => {
+    const broker = machine({ hasDisk: true });
+    broker.client("c");
+    broker.node("n", [{ name: "add", singleton: { by: "params", mode: "queue" } }], 5);
+    const questions = (effects: readonly Effect[]): string[] =>
+      sends([...effects])
+        .filter((effect) => JSON.stringify(effect).includes("name_instance"))
+        .map((effect) => (effect as unknown as { message: { id: string } }).message.id);
+    const [first] = questions(broker.from("c", submit("1")));
+    const asked = questions(broker.from("c", reload("c-1", { params: [5] })));
+    const late = broker.from("n", { jsonrpc: "2.0", id: first, ...before });
+    expect(JSON.stringify(late)).not.toContain("c-1#1");
+    asked.push(...questions(late), ...questions(broker.from("c", submit("2"))));
+    const effects = asked.flatMap((id) => sends(broker.from("n", answer(id, { name: "B" }))));
+    expect(effects).toEqual([assigned("c-1#1", [5])]);
+    expect(sends(broker.from("n", answer("c-1#1", 3)))).toContainEqual(assigned("c-2#1"));
+  });
+
   it("happens once, however often its client asks because it was not told", () => {
     const broker = cluster();
     const again = (peer: string): void => {

@@ -164,7 +164,8 @@ export class Admission {
       this.#onAdoptedNamed(task, name);
       return;
     }
-    if (!task.isParked || task.settled !== undefined) return;
+    // It may have a name by now, and wait for its turn.
+    if (!task.isParked || task.singleton !== undefined || task.settled !== undefined) return;
     task.lane.unpark(task);
     if (error !== undefined) {
       this.#handlers.end(task, TaskStatus.Failed, error);

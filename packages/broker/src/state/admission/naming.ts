@@ -18,6 +18,8 @@ const prefix = "name:";
 
 interface Asked {
   readonly task: Task;
+  /** Those that are to be named: the task may have got others since. */
+  readonly params: Task["params"];
   readonly node: NodeSession;
   readonly at: number;
   /** How often somebody was asked before. */
@@ -60,7 +62,7 @@ export class Naming {
       return true;
     }
     const id = `${prefix}${++this.#number}`;
-    this.#asked.set(id, { task, node, at: this.#turn.now, times });
+    this.#asked.set(id, { task, params: task.params, node, at: this.#turn.now, times });
     this.#turn.send(node.peer, request(Push.NameInstance, { method, params }, id));
     return true;
   }
@@ -84,7 +86,8 @@ export class Naming {
     const asked = this.#asked.get(id);
     if (asked === undefined || asked.node !== node) return id.startsWith(prefix);
     this.#asked.delete(id);
-    if ("error" in response) this.#onNamed(asked.task, undefined, response.error);
+    if (asked.task.params !== asked.params) this.#onNamed(asked.task, undefined, undefined);
+    else if ("error" in response) this.#onNamed(asked.task, undefined, response.error);
     else {
       const { name } = (response.result ?? {}) as { readonly name?: unknown };
       if (typeof name === "string") this.#onNamed(asked.task, name, undefined);
