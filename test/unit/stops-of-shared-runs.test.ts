@@ -77,6 +77,15 @@ it.each([
   expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("QUEUED");
 });
 
+it("a task whose deadline ends while others go on with its shared run is told how long it had", () => {
+  const { broker } = shared(["1"], { deadline_ms: 1_000, expires_ms: 100, notify: true });
+  broker.from("c", submit("2"));
+  expect(sends(broker.after(100))).toEqual([]);
+  const [, told] = sends(broker.after(900));
+  expect(told).toMatchObject({ message: { params: { task_id: "c-1", status: "EXPIRED" } } });
+  expect(JSON.stringify(told)).toContain("more than 1000 ms");
+});
+
 it("a shared run that takes too long and can't be stopped is not run a second time beside itself", () => {
   const { broker, attempt } = shared(["1", "2"], { timeout_ms: 100 });
   broker.after(100);

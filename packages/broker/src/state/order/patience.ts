@@ -81,7 +81,7 @@ export class Patience {
 }
 
 /** When a task has waited too long: for its first run, or for another one, or a shared one, that would end in time. */
-function expiryOf({ endsAt, expiresAt, hasBegun, shared }: Task): number {
+export function expiryOf({ endsAt, expiresAt, hasBegun, shared }: Task): number {
   const isRunning = shared !== undefined && (shared.node !== undefined || shared.hasBegun);
   return (hasBegun || isRunning ? endsAt : expiresAt) ?? Number.POSITIVE_INFINITY;
 }

@@ -7,7 +7,7 @@ import type { Load } from "../load.ts";
 import type { Lane } from "../order/lane.ts";
 import type { MethodTable } from "../order/method-table.ts";
 import { rankOf } from "../order/order.ts";
-import type { Patience } from "../order/patience.ts";
+import { expiryOf, type Patience } from "../order/patience.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import type { Sessions } from "../peers/sessions.ts";
 import type { Backlog } from "../storage/backlog.ts";
@@ -369,8 +369,7 @@ export class TaskLife {
   }
 
   #expire(task: Task): void {
-    const until = task.hasBegun ? task.endsAt : task.expiresAt;
-    const waited = Math.round((until ?? 0) - task.createdAt);
+    const waited = Math.round(expiryOf(task) - task.createdAt);
     const error = errorObject(ErrorCode.TaskExpired, `The task waited for more than ${waited} ms`);
     this.#parts.settlement.settle(task, TaskStatus.Expired, { error }, 0);
   }
