@@ -77,6 +77,14 @@ it.each([
   expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("QUEUED");
 });
 
+it("a task that is made anew, and stays in the run that it shares with others, has no more time than before", () => {
+  const { broker } = shared(["1"], { deadline_ms: 1_000 });
+  broker.from("c", submit("2"));
+  broker.from("c", call("zerotask.broker.client_task_reload", "re", ["c-1"]));
+  broker.after(1_000);
+  expect(broker.stores.disk.get(["c-1", "c-2"]).map(({ status }) => status)).toEqual(["EXPIRED", "QUEUED"]);
+});
+
 it("a task whose deadline ends while others go on with its shared run is told how long it had", () => {
   const { broker } = shared(["1"], { deadline_ms: 1_000, expires_ms: 100, notify: true });
   broker.from("c", submit("2"));

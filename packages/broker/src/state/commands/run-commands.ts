@@ -16,7 +16,7 @@ import type { Storages } from "../storage/storages.ts";
 import { bytesOf, type Durability, type StoredTask } from "../storage/stored-task.ts";
 import type { Locals } from "../tasks/locals.ts";
 import type { Revival } from "../tasks/revival.ts";
-import { type Asker, howAtOnce, howSettled, type StopOutcome, type Stops } from "../tasks/stops.ts";
+import { type Asker, howAtOnce, howSettled, ownRunOf, type StopOutcome, type Stops } from "../tasks/stops.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import type { Task } from "../tasks/task.ts";
 import type { TaskLife } from "../tasks/task-life.ts";
@@ -210,9 +210,9 @@ export class RunCommands {
   /** A task goes on from the start, with these params. */
   #resume(task: Task, given: Task["params"], params: string | undefined): void {
     const { backlog, life, load, scheduler, sessions, storages, turn } = this.#parts;
+    // A run that was shared, and ends with the task, is none of its own attempts.
+    const hasRun = ownRunOf(task) !== undefined || task.attempt > 0;
     scheduler.unassign(task);
-    // Here it still knows which run it takes part in.
-    const hasRun = (task.shared ?? task).attempt > 0 || task.attempt > 0;
     if (params !== undefined) {
       const owner = sessions.clients.get(task.ownerId);
       const bytes = bytesOf(params);

@@ -284,7 +284,7 @@ function howWithoutRun({ status }: Task): StopOutcome {
 }
 
 /** What runs for this task alone: it ends with the task. */
-function ownRunOf(task: Task): Task | undefined {
+export function ownRunOf(task: Task): Task | undefined {
   if (task.node !== undefined) return task;
   const { shared } = task;
   return shared?.members?.size === 1 && shared.node !== undefined ? shared : undefined;
