@@ -519,6 +519,24 @@ describe("making a task anew", () => {
     ]);
   });
 
+  it("happens once also where its client asks again while the store has not told anything of it", () => {
+    const broker = machine({ hasDisk: true });
+    broker.client("c");
+    broker.from("c", submit("1"));
+    broker.holdStores();
+    const ask = (peer: string): void => void broker.from(peer, [reload("c-1"), stop("c-1")]);
+    ask("c");
+    for (const peer of ["c2", "c3"]) {
+      const again = { protocol: 2, client_id: "c", token: "c's" };
+      broker.from(peer, call("zerotask.broker.client_connect", "hi", again));
+      ask(peer);
+    }
+    expect(sends(broker.storeAll())).toContainEqual(
+      send("c3", { id: "x", result: { how: "never-started", status: "STOPPED" } }),
+    );
+    expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("STOPPED");
+  });
+
   it("happens each time that it is asked for without wanting an answer", () => {
     const broker = cluster();
     const begin = { jsonrpc: "2.0", method: "zerotask.broker.client_task_start", params: ["c-1"] };

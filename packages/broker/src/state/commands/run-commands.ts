@@ -23,13 +23,7 @@ import type { TaskLife } from "../tasks/task-life.ts";
 import { viewOfHeld } from "../tasks/task-record.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
 import type { Turn } from "../turn.ts";
-import {
-  type Command,
-  type CommandHandler,
-  type CommandResult,
-  type ParamReader,
-  Refusal,
-} from "./command.ts";
+import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
 import { type Owed, reply, TaskViews } from "./task-views.ts";
 
 export interface RunCommandParts {
@@ -78,20 +72,25 @@ export class RunCommands {
   table(): [string, readonly string[], CommandHandler][] {
     return [
       [BrokerMethod.ClientTaskStop, ["task_id", "confirm", "grace_ms"], (...a) => this.#stop(...a)],
-      [BrokerMethod.ClientTaskStart, ["task_id"], (...a) => this.#once((...b) => this.#start(...b), ...a)],
-      [
-        BrokerMethod.ClientTaskReload,
-        ["task_id", "params", "grace_ms"],
-        (...a) => this.#once((...b) => this.#reload(...b), ...a),
-      ],
+      [BrokerMethod.ClientTaskStart, ["task_id"], (...a) => this.#start(...a)],
+      [BrokerMethod.ClientTaskReload, ["task_id", "params", "grace_ms"], (...a) => this.#reload(...a)],
     ];
   }
 
-  /** A client that was not told sends it again on its next connection: it has happened once. */
-  #once(handler: CommandHandler, command: Command, read: ParamReader): CommandResult {
-    const { name, peer } = beginningOf(command, read.string("task_id"));
-    const before = name === undefined ? undefined : this.#begun.get(name);
-    return before === undefined || before === peer ? handler(command, read) : { result: true };
+  /**
+   * A client that was not told sends it again on its next connection: it has happened once. What it sent before may
+   * still wait for a store when this comes.
+   */
+  #once(command: Command, id: string, { held, settled }: Treatment): Treatment {
+    const { name, peer } = beginningOf(command, id);
+    const unlessBegun =
+      <Args extends unknown[]>(act: (...args: Args) => void) =>
+      (...args: Args): void => {
+        const before = name === undefined ? undefined : this.#begun.get(name);
+        if (before === undefined || before === peer) act(...args);
+        else reply(command, () => ({ result: true }));
+      };
+    return { held: unlessBegun(held), settled: unlessBegun(settled) };
   }
 
   #note({ name, peer }: Beginning): void {
@@ -131,7 +130,8 @@ export class RunCommands {
       const message = `Expected a task that is STOPPED, got one that is ${status}`;
       throw new Refusal(ErrorCode.Conflict, message);
     };
-    this.#treat(command, read.string("task_id"), {
+    const id = read.string("task_id");
+    const treatment = this.#once(command, id, {
       held: (task) => {
         const isStopped = task.status === TaskStatus.Stopped;
         if (isSettledLocal(task) && isStopped) this.#startLocal(command, task, task.params, task.bytes);
@@ -142,6 +142,7 @@ export class RunCommands {
         else reply(command, () => refuse(task.status));
       },
     });
+    this.#treat(command, id, treatment);
     return undefined;
   }
 
@@ -150,7 +151,8 @@ export class RunCommands {
     const given = read.taskParams("params");
     const params = given === undefined ? undefined : JSON.stringify(given);
     const graceMs = readGrace(read);
-    const treatment: Treatment = {
+    const id = read.string("task_id");
+    const treatment = this.#once(command, id, {
       held: (task) => {
         if (!task.isSubmitted && task.pin === undefined) {
           const message = `Expected a task that was submitted, got the call ${task.id}`;
@@ -180,8 +182,8 @@ export class RunCommands {
           revival.revive(task, level, () => this.#treat(command, task.id, treatment));
         else this.#revive(command, task, level, params);
       },
-    };
-    this.#treat(command, read.string("task_id"), treatment);
+    });
+    this.#treat(command, id, treatment);
     return undefined;
   }
 
