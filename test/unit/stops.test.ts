@@ -519,6 +519,17 @@ describe("making a task anew", () => {
     ]);
   });
 
+  it("begins one again that was stopped while all of it waited for the store", () => {
+    const broker = cluster({}, 0);
+    broker.holdStores();
+    broker.from("c", [submit("1"), reload("c-1"), stop("c-1"), { ...reload("c-1"), id: "re2" }]);
+    broker.lost("n");
+    const told = sends(broker.storeAll());
+    expect(told).toContainEqual(send("c", { id: "x", result: { how: "never-started", status: "STOPPED" } }));
+    expect(told).toContainEqual(send("c", { id: "re2", result: true }));
+    expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("QUEUED");
+  });
+
   it("happens once also where its client asks again while the store has not told anything of it", () => {
     const broker = machine({ hasDisk: true });
     broker.client("c");

@@ -308,7 +308,8 @@ export class RunCommands {
   /** Nobody is asked for the same twice in one turn. */
   #treatAgain(command: Command, id: string, before: Task, treatment: Treatment): void {
     const held = this.#parts.tasks.get(id);
-    if (held === before && held.isArriving) this.#treatHeld(command, held, treatment);
+    if (held === before && held.isArriving && held.settled === undefined)
+      this.#treatHeld(command, held, treatment);
     else this.#treat(command, id, treatment);
   }
 
