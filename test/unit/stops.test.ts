@@ -530,6 +530,15 @@ describe("making a task anew", () => {
     expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("QUEUED");
   });
 
+  it("is refused for what the task was, where it is stopped before that is stored", () => {
+    const broker = cluster();
+    broker.from("c", submit("1"));
+    broker.from("c", submit("2"));
+    broker.holdStores();
+    broker.from("c", [reload("c-2"), start("c-2"), stop("c-2")]);
+    expect(JSON.stringify(sends(broker.storeAll()))).toContain("got one that is QUEUED");
+  });
+
   it("happens once also where its client asks again while the store has not told anything of it", () => {
     const broker = machine({ hasDisk: true });
     broker.client("c");

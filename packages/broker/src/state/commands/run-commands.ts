@@ -133,9 +133,10 @@ export class RunCommands {
     const id = read.string("task_id");
     const treatment = this.#once(command, id, {
       held: (task) => {
-        const isStopped = task.status === TaskStatus.Stopped;
+        const { status } = viewOfHeld(task);
+        const isStopped = status === TaskStatus.Stopped;
         if (isSettledLocal(task) && isStopped) this.#startLocal(command, task, task.params, task.bytes);
-        else this.#whenStored(command, task, () => refuse(task.status));
+        else this.#whenStored(command, task, () => refuse(status));
       },
       settled: (task, level) => {
         if (task.status === TaskStatus.Stopped) this.#revive(command, task, level, undefined);
