@@ -269,6 +269,7 @@ export class BrokerState {
     const session = this.#parts.sessions.on(peer);
     if (session?.kind === "node" && peer !== LOCAL_PEER) this.#nodeCommands.lose(session);
     else if (session?.kind === "client") this.#parts.sessions.detach(session, this.#parts.turn.now);
+    else this.#nodeCommands.forget(peer);
   }
 
   /** A ROUTER can't hang up on one peer: its session is forgotten, and its next message answered with an error. */

@@ -82,6 +82,11 @@ export class NodeCommands {
     for (const { kind } of entries) if (kind === "response") this.#refused++;
   }
 
+  /** A connection is gone that no session is on, so far. */
+  forget(peer: string): void {
+    this.#arrivals.forget(peer);
+  }
+
   /** The node is gone: its tasks go on with their next attempts. */
   lose(node: NodeSession): void {
     this.#arrivals.leave(node, (task) => this.#parts.runs.lose(task));

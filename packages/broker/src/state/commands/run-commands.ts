@@ -1,13 +1,5 @@
 // What clients want to become of a task's run: that it ends, and is known to have ended; that it begins anew.
-import {
-  BrokerMethod,
-  describe,
-  ErrorCode,
-  errorObject,
-  isSettled,
-  type Outcome,
-  TaskStatus,
-} from "zerotask-core";
+import { BrokerMethod, describe, ErrorCode, errorObject, type Outcome, TaskStatus } from "zerotask-core";
 import type { Load } from "../load.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import type { Sessions } from "../peers/sessions.ts";
@@ -24,7 +16,9 @@ import { viewOfHeld } from "../tasks/task-record.ts";
 import type { TaskTable } from "../tasks/task-table.ts";
 import type { Turn } from "../turn.ts";
 import { type Command, type CommandHandler, type ParamReader, Refusal } from "./command.ts";
-import { type Owed, reply, TaskViews } from "./task-views.ts";
+import { askedBy, HeededRequests } from "./heeded-requests.ts";
+import { TaskFinder } from "./task-finder.ts";
+import { type Owed, reply } from "./task-views.ts";
 
 export interface RunCommandParts {
   readonly turn: Turn;
@@ -40,32 +34,18 @@ export interface RunCommandParts {
   readonly backlog: Backlog;
 }
 
-/** So many requests to begin a task anew are known again when they are sent once more. */
-const mostBegun = 10_000;
 const defaultGraceMs = 5_000;
 const mostGraceMs = 86_400_000;
-
-/** What is done with a task that is held in memory, or with the record of one that is settled. */
-interface Treatment {
-  held(task: Task): void;
-  settled(task: StoredTask, level: Durability): void;
-}
-
-/** A request by which a task began anew; a notification has no name, and is not sent again. */
-interface Beginning {
-  readonly name: string | undefined;
-  readonly peer: string;
-}
+const isDone: Outcome = { result: true };
 
 export class RunCommands {
   readonly #parts: RunCommandParts;
-  readonly #views: TaskViews;
-  /** By which requests tasks began anew, the oldest first, and the connections that these came on. */
-  readonly #begun = new Map<string, string>();
+  readonly #finder: TaskFinder;
+  readonly #heeded = new HeededRequests();
 
   constructor(parts: RunCommandParts) {
     this.#parts = parts;
-    this.#views = new TaskViews(parts);
+    this.#finder = new TaskFinder(parts);
   }
 
   /** Each command with the names of its params, in order. */
@@ -77,73 +57,49 @@ export class RunCommands {
     ];
   }
 
-  /**
-   * A client that was not told sends it again on its next connection: it has happened once. What it sent before may
-   * still wait for a store when this comes.
-   */
-  #once(command: Command, id: string, { held, settled }: Treatment): Treatment {
-    const { name, peer } = beginningOf(command, id);
-    const unlessBegun =
-      <Args extends unknown[]>(act: (...args: Args) => void) =>
-      (...args: Args): void => {
-        const before = name === undefined ? undefined : this.#begun.get(name);
-        if (before === undefined || before === peer) act(...args);
-        else reply(command, () => ({ result: true }));
-      };
-    return { held: unlessBegun(held), settled: unlessBegun(settled) };
-  }
-
-  #note({ name, peer }: Beginning): void {
-    if (name === undefined) return;
-    this.#begun.set(name, peer);
-    const [oldest] = this.#begun.keys();
-    if (this.#begun.size > mostBegun && oldest !== undefined) this.#begun.delete(oldest);
-  }
-
   /** With `confirm` the answer comes when it is known how the run ended; else the task is STOPPED at once. */
   #stop(command: Command, read: ParamReader): undefined {
     const isConfirmed = read.flag("confirm");
     const graceMs = readGrace(read);
+    const id = read.string("task_id");
     const { life, stops } = this.#parts;
-    this.#treat(command, read.string("task_id"), {
+    const treatment = this.#heeded.once(command, id, {
       held: (task) => {
-        if (!isConfirmed) {
+        if (isConfirmed) stops.stop(task, graceMs, this.#asker(command, task, toldStop));
+        else {
           life.stop(task, howAtOnce(task));
-          this.#whenStored(command, task, () => ({ result: task.status }));
-          return;
+          this.#answer(command, task, { result: task.status });
         }
-        stops.stop(task, graceMs, this.#asker(command, task, toldStop));
       },
       settled: (task) => {
         const { outcome, status } = task;
         const known = outcome === undefined ? undefined : (JSON.parse(outcome) as Outcome);
         const how = howSettled(task, known);
-        reply(command, () => ({ result: isConfirmed ? { how, status } : status }));
+        const answer = { result: isConfirmed ? { how, status } : status };
+        this.#heeded.note(askedBy(command, id), answer);
+        reply(command, () => answer);
       },
     });
+    this.#finder.treat(command, id, treatment);
     return undefined;
   }
 
   /** A task that was stopped is QUEUED once more. */
   #start(command: Command, read: ParamReader): undefined {
-    const refuse = (status: TaskStatus): never => {
-      const message = `Expected a task that is STOPPED, got one that is ${status}`;
-      throw new Refusal(ErrorCode.Conflict, message);
-    };
     const id = read.string("task_id");
-    const treatment = this.#once(command, id, {
+    const treatment = this.#heeded.once(command, id, {
       held: (task) => {
         const { status } = viewOfHeld(task);
         const isStopped = status === TaskStatus.Stopped;
         if (isSettledLocal(task) && isStopped) this.#startLocal(command, task, task.params, task.bytes);
-        else this.#whenStored(command, task, () => refuse(status));
+        else this.#answer(command, task, notStopped(status).error);
       },
       settled: (task, level) => {
-        if (task.status === TaskStatus.Stopped) this.#revive(command, task, level, undefined);
-        else reply(command, () => refuse(task.status));
+        if (task.status !== TaskStatus.Stopped) throw notStopped(task.status);
+        this.#revive(command, task, level, undefined);
       },
     });
-    this.#treat(command, id, treatment);
+    this.#finder.treat(command, id, treatment);
     return undefined;
   }
 
@@ -153,14 +109,11 @@ export class RunCommands {
     const params = given === undefined ? undefined : JSON.stringify(given);
     const graceMs = readGrace(read);
     const id = read.string("task_id");
-    const treatment = this.#once(command, id, {
+    const treatment = this.#heeded.once(command, id, {
       held: (task) => {
         if (!task.isSubmitted && task.pin === undefined) {
           const message = `Expected a task that was submitted, got the call ${task.id}`;
-          reply(command, () => {
-            throw new Refusal(ErrorCode.NotAllowed, message);
-          });
-          return;
+          throw new Refusal(ErrorCode.NotAllowed, message);
         }
         if (isSettledLocal(task)) {
           const bytes = params === undefined ? task.bytes : bytesOf(params);
@@ -168,9 +121,9 @@ export class RunCommands {
           return;
         }
         if (params !== undefined) this.#checkRoom(task, bytesOf(params));
-        const asked = beginningOf(command, task.id);
+        const asked = askedBy(command, id);
         const resume = (): void => {
-          this.#note(asked);
+          this.#heeded.note(asked, isDone);
           this.#resume(task, given, params);
         };
         const asker = this.#asker(command, task, toldReload);
@@ -180,27 +133,30 @@ export class RunCommands {
         const { revival } = this.#parts;
         // Somebody puts it back as it was: then it is made anew like any other that waits.
         if (params !== undefined && revival.isReviving(task.id))
-          revival.revive(task, level, () => this.#treat(command, task.id, treatment));
+          revival.revive(task, level, () => this.#finder.treat(command, task.id, treatment));
         else this.#revive(command, task, level, params);
       },
     });
-    this.#treat(command, id, treatment);
+    this.#finder.treat(command, id, treatment);
     return undefined;
   }
 
   /** It waits for long, maybe: without what came with its request. */
-  #asker(
-    { addressee, requestId, session }: Command,
-    task: Task,
-    told: (task: Task, how: StopOutcome) => Outcome,
-  ): Asker {
+  #asker(command: Command, task: Task, told: (task: Task, how: StopOutcome) => Outcome): Asker {
+    const { addressee, requestId, session } = command;
     const owed = { addressee, requestId };
+    const asked = askedBy(command, task.id);
     const tell = (how: StopOutcome): void => {
-      // What comes of it until that is stored is another matter.
       const outcome = told(task, how);
-      this.#whenStored(owed, task, () => outcome);
+      this.#heeded.note(asked, outcome);
+      this.#whenStored(owed, task, outcome);
     };
     return { addressee, isStranger: session === undefined, tell };
+  }
+
+  #answer(command: Command, task: Task, outcome: Outcome): void {
+    this.#heeded.note(askedBy(command, task.id), outcome);
+    this.#whenStored(command, task, outcome);
   }
 
   /** @throws Refusal when there is no room for a task of this size in place of what it is */
@@ -246,106 +202,32 @@ export class RunCommands {
   #startLocal(command: Command, task: Task, params: Task["params"], bytes: number): void {
     reply(command, () => {
       if (task.pin !== undefined) this.#parts.locals.start(task, task.pin, params, bytes);
-      this.#note(beginningOf(command, task.id));
-      return { result: true };
+      this.#heeded.note(askedBy(command, task.id), isDone);
+      return isDone;
     });
   }
 
   #revive(command: Command, task: StoredTask, level: Durability, params: string | undefined): void {
     reply(command, () => {
       const then = (isRevived: boolean, failure: Parameters<typeof failed>[0] | undefined): void => {
-        if (isRevived) this.#note(beginningOf(command, task.id));
+        if (isRevived) this.#heeded.note(askedBy(command, task.id), isDone);
         if (failure !== undefined) reply(command, () => failed(failure));
-        else reply(command, () => (isRevived ? { result: true } : unknownTask(task.id).error));
+        else reply(command, () => (isRevived ? isDone : unknownTask(task.id).error));
       };
       this.#parts.revival.revive(task, level, then, params);
       return undefined;
     });
   }
 
-  /** Finds the task: in memory, or in a store, from which it is claimed. */
-  #treat(command: Command, id: string, treatment: Treatment): void {
-    const { backlog, storages, tasks } = this.#parts;
-    const held = tasks.get(id);
-    // One that is just being stored may turn out to be known, with an outcome.
-    if (held?.isArriving === true && held.level !== undefined) {
-      storages.for(held.level).whenStored((failure) => {
-        if (failure !== undefined) reply(command, () => failed(failure));
-        else this.#treatAgain(command, id, held, treatment);
-      });
-      return;
-    }
-    if (held?.settled !== undefined && held.level !== undefined) {
-      storages.for(held.level).whenStored((failure) => {
-        if (failure !== undefined) reply(command, () => failed(failure));
-        else this.#treatSettled(command, id, treatment);
-      });
-      return;
-    }
-    if (held !== undefined) {
-      this.#treatHeld(command, held, treatment);
-      return;
-    }
-    // A node may bring it back that still runs it.
-    backlog.whenKnown(() => this.#treatStored(command, id, treatment));
-  }
-
-  #treatStored(command: Command, id: string, treatment: Treatment): void {
-    const { life, tasks } = this.#parts;
-    if (tasks.get(id) !== undefined) {
-      this.#treat(command, id, treatment);
-      return;
-    }
-    life.take([id], ([known], failure) => {
-      const taken = tasks.get(id);
-      // It may have been submitted again meanwhile, though it has an outcome; or have been run meanwhile.
-      if (taken?.isArriving === true || taken?.settled !== undefined) this.#treat(command, id, treatment);
-      else if (taken !== undefined) this.#treatHeld(command, taken, treatment);
-      else if (known !== undefined && isSettled(known.status)) this.#treatSettled(command, id, treatment);
-      else reply(command, () => (failure === undefined ? unknownTask(id).error : failed(failure)));
-    });
-  }
-
-  /** Nobody is asked for the same twice in one turn. */
-  #treatAgain(command: Command, id: string, before: Task, treatment: Treatment): void {
-    const held = this.#parts.tasks.get(id);
-    if (held === before && held.isArriving && held.settled === undefined)
-      this.#treatHeld(command, held, treatment);
-    else this.#treat(command, id, treatment);
-  }
-
-  #treatHeld(command: Command, task: Task, treatment: Treatment): void {
-    reply(command, () => {
-      this.#views.visible(viewOfHeld(task), command.session);
-      treatment.held(task);
-      return undefined;
-    });
-  }
-
-  /** Its record has to be looked up, with all that it holds. */
-  #treatSettled(command: Command, id: string, treatment: Treatment): void {
-    this.#parts.storages.find(id, (stored, level, failure) => {
-      if (failure !== undefined) reply(command, () => failed(failure));
-      else if (stored === undefined) reply(command, () => unknownTask(id).error);
-      else if (isSettled(stored.status)) treatment.settled(stored, level);
-      else this.#treat(command, id, treatment);
-    });
-  }
-
-  #whenStored(command: Owed, { level }: Task, answer: () => Outcome): void {
-    if (level === undefined) reply(command, answer);
+  /** What is answered, and what it goes by, is to be so after a restart. What comes of the task until then is another matter. */
+  #whenStored(owed: Owed, { level }: Task, outcome: Outcome): void {
+    if (level === undefined) reply(owed, () => outcome);
     else {
       this.#parts.storages.for(level).whenStored((failure) => {
-        reply(command, failure === undefined ? answer : () => failed(failure));
+        reply(owed, () => (failure === undefined ? outcome : failed(failure)));
       });
     }
   }
-}
-
-/** Names what a client asks for, and the connection that it came on. Strangers have no other one. */
-function beginningOf({ session, requestId, peer }: Command, taskId: string): Beginning {
-  const name = requestId === null ? undefined : JSON.stringify([session?.id ?? peer, requestId, taskId]);
-  return { name, peer };
 }
 
 function readGrace(read: ParamReader): number {
@@ -354,6 +236,10 @@ function readGrace(read: ParamReader): number {
   if (graceMs <= mostGraceMs) return graceMs;
   const expected = `Expected \`grace_ms\` to be at most ${mostGraceMs}`;
   throw new Refusal(ErrorCode.InvalidParams, `${expected}, got ${describe(graceMs)}`);
+}
+
+function notStopped(status: TaskStatus): Refusal {
+  return new Refusal(ErrorCode.Conflict, `Expected a task that is STOPPED, got one that is ${status}`);
 }
 
 function isSettledLocal({ pin, settled }: Task): boolean {
@@ -378,7 +264,7 @@ function toldReload(task: Task, how: StopOutcome): Outcome {
     const message = `The run of ${task.id} ignores that it is to end: the task is made anew when it has ended`;
     return { error: errorObject(ErrorCode.NotAllowed, message) };
   }
-  if (task.settled === undefined) return { result: true };
+  if (task.settled === undefined) return isDone;
   return {
     error: errorObject(ErrorCode.TaskStopped, `The task was settled before it was made anew: ${task.status}`),
   };

@@ -64,6 +64,8 @@ interface Introduction {
 
 export class NodeArrivals {
   readonly #parts: NodeParts;
+  /** Those that wait until it is known what they run, by node. */
+  readonly #introductions = new Map<string, Introduction>();
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
@@ -98,17 +100,30 @@ export class NodeArrivals {
       rooms: readRooms(read),
     };
     const { life, stops, tasks } = this.#parts;
+    const name = JSON.stringify([id, token]);
+    this.#introductions.set(name, introduction);
     // What it runs and no task in memory is, an earlier run of the broker gave it.
     const ids = [...introduction.running].flatMap((attemptId) => readAttempt(attemptId)?.id ?? []);
     life.take(
       ids.filter((taskId) => tasks.get(taskId) === undefined),
       () => {
+        if (this.#introductions.get(name) !== introduction) {
+          command.addressee.deliver(respond(command.requestId, goneBy(id).error));
+          return;
+        }
+        this.#introductions.delete(name);
         command.addressee.deliver(respond(command.requestId, this.#welcome(introduction)));
         this.#parts.admission.askNames();
         for (const task of sessions.nodes.get(id)?.tasks.toArray() ?? []) stops.remind(task);
       },
     );
     return undefined;
+  }
+
+  /** A connection is gone: whoever introduced itself on it does so on another one. */
+  forget(peer: string): void {
+    for (const [name, introduction] of this.#introductions)
+      if (introduction.peer === peer) this.#introductions.delete(name);
   }
 
   /** @throws Refusal when the id is another's, or there are too many sessions */
@@ -209,6 +224,11 @@ export class NodeArrivals {
       turn.announce(Announcement.TaskReady, { method: task.method.name, task_id: task.id });
     }
   }
+}
+
+function goneBy(id: string): Refusal {
+  const message = `Expected the node ${id} on its latest connection, got an earlier one`;
+  return new Refusal(ErrorCode.InvalidNodeId, message);
 }
 
 function readRunning(read: ParamReader): ReadonlySet<string> {

@@ -1,0 +1,60 @@
+// Requests that stop tasks or begin them anew happen once: who was not told sends them again on its next connection.
+import type { Outcome } from "zerotask-core";
+import { type Command, Refusal } from "./command.ts";
+import type { Treatment } from "./task-finder.ts";
+import { reply } from "./task-views.ts";
+
+/** What a client asks for, and the connection that it came on. */
+export interface Asked {
+  /** None where it is not sent again: of a notification. */
+  readonly name: string | undefined;
+  readonly peer: string;
+}
+
+/** So many are known again when they are sent once more. */
+const mostHeeded = 10_000;
+
+export class HeededRequests {
+  /** By request, the oldest first: on which connection it came, and what became of it. */
+  readonly #heeded = new Map<string, { readonly peer: string; readonly outcome: Outcome }>();
+
+  /**
+   * Tells what became of a request that was heeded on another connection, rather than heed it once more. Whether it was
+   * is asked when its turn comes: what was sent before may still wait for a store when this arrives.
+   */
+  once(command: Command, taskId: string, { held, settled }: Treatment): Treatment {
+    const asked = askedBy(command, taskId);
+    const unlessHeeded =
+      <Args extends unknown[]>(act: (...args: Args) => void) =>
+      (...args: Args): void => {
+        const before = asked.name === undefined ? undefined : this.#heeded.get(asked.name);
+        if (before !== undefined && before.peer !== asked.peer) reply(command, () => before.outcome);
+        else this.#try(asked, () => act(...args));
+      };
+    return { held: unlessHeeded(held), settled: unlessHeeded(settled) };
+  }
+
+  /** This is what becomes of it, however often it is sent. */
+  note({ name, peer }: Asked, outcome: Outcome): void {
+    if (name === undefined) return;
+    this.#heeded.delete(name);
+    this.#heeded.set(name, { peer, outcome });
+    const [oldest] = this.#heeded.keys();
+    if (this.#heeded.size > mostHeeded && oldest !== undefined) this.#heeded.delete(oldest);
+  }
+
+  #try(asked: Asked, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (error instanceof Refusal) this.note(asked, error.error);
+      throw error;
+    }
+  }
+}
+
+/** Strangers have no other connection to ask on again. */
+export function askedBy({ session, requestId, peer }: Command, taskId: string): Asked {
+  const name = requestId === null ? undefined : JSON.stringify([session?.id ?? peer, requestId, taskId]);
+  return { name, peer };
+}
