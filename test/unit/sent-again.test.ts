@@ -101,3 +101,40 @@ it("gives no task to a node whose connection was lost before it was heard", () =
   broker.node("n", ["add"], 1, { running: ["x-1#1"] });
   expect(broker.counts.sessions).toBe(1);
 });
+
+it("refuses a start again that there was no room for, though there is room by now", () => {
+  const broker = machine({ hasDisk: true, maxClientTasks: 1 });
+  const other = { method: "add", task_id: "2" };
+  sendOn(broker, ["a"], [submitted]);
+  broker.from("a", { ...stop, id: "earlier" });
+  broker.from("a", call("zerotask.broker.client_new_task", "o", other));
+  broker.from("a", start);
+  broker.from("a", call("zerotask.broker.client_task_stop", "p", { task_id: "c-2" }));
+  broker.from("a", stop);
+  connect(broker, "b");
+  const busy = expect.objectContaining({ code: -32060 });
+  expect(answersTo(broker.from("b", start), "start", "b")).toEqual([busy]);
+  expect(answersTo(broker.from("b", stop), "stop", "b")).toEqual([
+    { how: "never-started", status: "STOPPED" },
+  ]);
+  expect(statusOf(broker)).toBe("STOPPED");
+});
+
+it("refuses a start again of what its node was not there for to run", () => {
+  const broker = machine();
+  const id = "local:n-1";
+  const stopIt = call("zerotask.broker.client_task_stop", "stop", { task_id: id });
+  const startIt = call("zerotask.broker.client_task_start", "start", [id]);
+  broker.node("n", ["watch"], 1);
+  broker.from("n", call("zerotask.broker.node_run_local", "l", { name: "1", method: "watch" }));
+  sendOn(broker, ["a"], [{ ...stopIt, id: "earlier" }]);
+  broker.lost("n");
+  broker.from("a", startIt);
+  broker.node("n", ["watch"], 1);
+  broker.from("a", stopIt);
+  connect(broker, "b");
+  expect(answersTo(broker.from("b", startIt), "start", "b")).toEqual([
+    expect.objectContaining({ code: -32042 }),
+  ]);
+  expect(answersTo(broker.from("b", stopIt), "stop", "b")).toEqual(["STOPPED"]);
+});

@@ -198,25 +198,23 @@ export class RunCommands {
     life.reschedule(task, task.hasBegun ? turn.now : task.dueAt);
   }
 
-  /** What a node ran for itself begins again on that node. */
+  /**
+   * What a node ran for itself begins again on that node.
+   * @throws Refusal when that is gone, or has no room for it
+   */
   #startLocal(command: Command, task: Task, params: Task["params"], bytes: number): void {
-    reply(command, () => {
-      if (task.pin !== undefined) this.#parts.locals.start(task, task.pin, params, bytes);
-      this.#heeded.note(askedBy(command, task.id), isDone);
-      return isDone;
-    });
+    if (task.pin !== undefined) this.#parts.locals.start(task, task.pin, params, bytes);
+    this.#answer(command, task, isDone);
   }
 
+  /** @throws Refusal when there is no room for it */
   #revive(command: Command, task: StoredTask, level: Durability, params: string | undefined): void {
-    reply(command, () => {
-      const then = (isRevived: boolean, failure: Parameters<typeof failed>[0] | undefined): void => {
-        if (isRevived) this.#heeded.note(askedBy(command, task.id), isDone);
-        if (failure !== undefined) reply(command, () => failed(failure));
-        else reply(command, () => (isRevived ? isDone : unknownTask(task.id).error));
-      };
-      this.#parts.revival.revive(task, level, then, params);
-      return undefined;
-    });
+    const then = (isRevived: boolean, failure: Parameters<typeof failed>[0] | undefined): void => {
+      if (isRevived) this.#heeded.note(askedBy(command, task.id), isDone);
+      if (failure !== undefined) reply(command, () => failed(failure));
+      else reply(command, () => (isRevived ? isDone : unknownTask(task.id).error));
+    };
+    this.#parts.revival.revive(task, level, then, params);
   }
 
   /** What is answered, and what it goes by, is to be so after a restart. What comes of the task until then is another matter. */
