@@ -66,6 +66,27 @@ describe("who waits for a run to end", () => {
     expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("EXPIRED");
   });
 
+  it.each([
+    ["before", [reload("re", [2]), 100]],
+    ["after", [100, reload("re", [2])]],
+  ])(
+    "waits no longer for one that was to be made anew %s it took too long, and is stopped then",
+    (_, steps) => {
+      const broker = cluster();
+      broker.from("c", submit("1", { timeout_ms: 100, retries: 1 }));
+      for (const step of steps) {
+        if (typeof step === "number") broker.after(step);
+        else broker.from("c", step);
+      }
+      broker.from("n", call("zerotask.broker.node_task_unstoppable", "u", { task_id: "c-1#1" }));
+      expect(broker.stores.disk.get(["c-1"])[0]?.status).not.toBe("EXPIRED");
+      expect(sends(broker.from("c", stop()))).toMatchObject([
+        { message: { id: "x", result: { how: "unstoppable" } } },
+      ]);
+      expect(broker.stores.disk.get(["c-1"])[0]?.status).toBe("EXPIRED");
+    },
+  );
+
   it("hears that the run may go on, where somebody stops the task without waiting", () => {
     const broker = cluster();
     broker.client("d");

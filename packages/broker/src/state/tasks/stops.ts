@@ -49,7 +49,7 @@ export interface Stopping {
   deadline: Deadline<Due> | undefined;
   /** It is known to go on. */
   isUnstoppable: boolean;
-  /** It is to be stopped, and its time was over meanwhile. */
+  /** It is to end for another reason, and its time is over as well. */
   overran: ErrorObject | undefined;
 }
 
@@ -126,7 +126,7 @@ export class Stops {
   /** Ends a run that took too long, before the task is run again. */
   overrun(task: Task, error: ErrorObject): void {
     const { stopping } = task;
-    if (stopping?.reason.type === "stop") stopping.overran = error;
+    if (stopping !== undefined) stopping.overran = error;
     if (stopping?.reason.type === "stop" && stopping.isUnstoppable) this.#expire(task, error);
     else this.#begin(task, { type: "overrun", error }, overrunGraceMs, undefined);
   }
@@ -171,7 +171,8 @@ export class Stops {
     this.close(stopping, "unstoppable");
     const { reason, overran } = stopping;
     const error = reason.type === "overrun" ? reason.error : overran;
-    if (error !== undefined) this.#expire(task, error);
+    // What is to be made anew goes on when this run has ended.
+    if (error !== undefined && reason.type !== "reload") this.#expire(task, error);
   }
 
   /** It may go on for ever, and is not run a second time beside that. */
@@ -198,14 +199,13 @@ export class Stops {
     task.stopping = stopping;
     const wasAgain = isAgain(task);
     if (!comesBefore(stopping.reason, reason)) {
-      if (stopping.reason.type === "overrun" && reason.type === "stop")
-        stopping.overran = stopping.reason.error;
+      if (stopping.reason.type === "overrun") stopping.overran = stopping.reason.error;
       stopping.reason = reason;
     }
     const isSooner = before === undefined || graceMs < stopping.graceMs;
     if (isSooner) stopping.graceMs = graceMs;
     if (isSooner || wasAgain !== isAgain(task)) this.#tell(task, stopping);
-    else if (stopping.isUnstoppable) this.close(stopping, "unstoppable");
+    else if (stopping.isUnstoppable) this.onUnstoppable(task);
   }
 
   #wait(asker: Asker, { askers }: Stopping): void {
