@@ -560,3 +560,72 @@ it("rejects what is pending when it is closed, and whatever comes after", async 
   await opened;
   await expect(client.slow()).rejects.toBeInstanceOf(ClientClosedError);
 });
+
+it("lets no run go on for ever whose time is over, also where it is stopped after that", async () => {
+  const { client, pass } = serveIn((dispatcher) => {
+    dispatcher.add("stubborn", () => new Promise(() => undefined));
+  });
+  const handle: TaskHandle = client.$later.$with({ timeoutMs: 100, retries: 1 }).stubborn();
+  const outcome = handle.wait().catch((error: unknown) => error);
+  await pass(200);
+  const stopping = handle.stop({ graceMs: 10_000 });
+  await pass(4_800);
+  expect(await handle.status()).toBe("RUNNING");
+  await pass(200);
+  expect([await stopping, await handle.status()]).toEqual(["unstoppable", "EXPIRED"]);
+  expect(await outcome).toBeInstanceOf(TaskExpiredError);
+});
+
+it("lets no run go on for ever that was to be made anew when its time was over, and is stopped after that", async () => {
+  const { client, pass } = serveIn((dispatcher) => {
+    dispatcher.add("stubborn", () => new Promise(() => undefined));
+  });
+  const handle: TaskHandle = client.$later.$with({ timeoutMs: 100 }).stubborn();
+  await pass(50);
+  const reloading = handle.reload(undefined, { graceMs: 10 }).catch((error: unknown) => error);
+  await pass(100);
+  expect(await reloading).toBeInstanceOf(NotAllowedError);
+  expect(await handle.status()).toBe("RUNNING");
+  const stopping = handle.stop({ graceMs: 10 });
+  await pass(20);
+  expect([await stopping, await handle.status()]).toEqual(["unstoppable", "EXPIRED"]);
+});
+
+it("closes the inputs of a run that nobody waits for when its time is over, though it ignores its signal", async () => {
+  const { client, pass } = serveIn(
+    (dispatcher) => {
+      dispatcher.add("block", () => blocked.opened);
+      dispatcher.add("stubborn", () => new Promise(() => undefined));
+    },
+    { slots: 1 },
+  );
+  const blocked = gate();
+  const closed: string[] = [];
+  const items = {
+    [Symbol.asyncIterator]: () => ({
+      next: async () => ({ done: false as const, value: 1 }),
+      return: async () => {
+        closed.push("items");
+        return { done: true as const, value: undefined };
+      },
+    }),
+  };
+  const statuses: unknown[] = [];
+  void (async () => {
+    for await (const { data } of client.$events({ method: "stubborn" }))
+      statuses.push((data as { status: string }).status);
+  })().catch(() => undefined);
+  const block = client.block();
+  const call = client
+    .$with({ timeoutMs: 1_000 })
+    .stubborn(items)
+    .catch((error: unknown) => error);
+  await pass(500);
+  blocked.open();
+  await block;
+  await pass(600);
+  expect(await call).toBeInstanceOf(TaskTimeoutError);
+  expect([statuses.at(-1), closed]).toEqual(["RUNNING", []]);
+  await pass(500);
+  expect([statuses.at(-1), closed]).toEqual(["EXPIRED", ["items"]]);
+});

@@ -281,7 +281,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
       timer?.cancel();
       this.#slots.leave(run);
       if (response !== undefined) this.#onEnd(task, run, copied(response));
-      for (const tell of run.stopping?.told ?? []) tell();
+      for (const tell of run.stopping?.told ?? []) tell("cooperative");
     };
     dispatcher.dispatch(request(method, task.params, `${task.id}#${task.attempt}`), onEnd, run, runtime);
   }
@@ -301,11 +301,10 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   /** Ends a run that took too long, before the task is run again. */
   #overrun(task: LocalTask, run: LocalRun, error: ErrorObject): void {
     const { stopping } = run;
-    // What is made anew goes on when this run has ended.
-    if (stopping?.after.type === "reload") return;
     if (stopping !== undefined) {
       stopping.overran = error;
-      if (stopping.isUnstoppable) this.#onUnstoppable(task, run);
+      // What nobody waits for is given up by nobody else.
+      if (stopping.isUnstoppable || stopping.told.length === 0) this.#onUnstoppable(task, run);
       return;
     }
     begin(run, { type: "overrun", error });
@@ -314,12 +313,14 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
 
   /** What goes on though its time is over may do so for ever, and is not run a second time beside that. */
   #onUnstoppable(task: LocalTask, run: LocalRun): void {
-    const { after, overran } = run.stopping ?? {};
+    const { after, overran, told = [] } = run.stopping ?? {};
     const over = after?.type === "overrun" ? after.error : overran;
-    if (over === undefined || task.run !== run) return;
+    // What is made anew goes on when this run has ended.
+    if (over === undefined || after?.type === "reload" || task.run !== run) return;
     task.run = undefined;
     const message = `${over.message}, and can't be stopped: it is not run again`;
     this.#settle(task, TaskStatus.Expired, { error: errorObject(over.code, message) });
+    for (const tell of told) tell("unstoppable");
   }
 
   #onEnd(task: LocalTask, run: LocalRun, outcome: Outcome): void {

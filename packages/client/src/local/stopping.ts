@@ -14,10 +14,11 @@ export type AfterStop =
 
 export interface Stopping {
   after: AfterStop;
-  readonly told: (() => void)[];
+  /** Who waits to hear how it ends. */
+  readonly told: ((how: StopOutcome) => void)[];
   /** It is known to go on. */
   isUnstoppable: boolean;
-  /** It is to be stopped, and its time was over meanwhile. */
+  /** It is to end for another reason, and its time is over as well. */
   overran: ErrorObject | undefined;
 }
 
@@ -28,7 +29,10 @@ export const overrunGraceMs = 5_000;
 export function begin(run: LocalRun, after: AfterStop): Stopping {
   run.stopping ??= { after, told: [], isUnstoppable: false, overran: undefined };
   const { stopping } = run;
-  if (!comesBefore(stopping.after, after)) stopping.after = after;
+  if (!comesBefore(stopping.after, after)) {
+    if (stopping.after.type === "overrun") stopping.overran = stopping.after.error;
+    stopping.after = after;
+  }
   run.abort();
   return stopping;
 }
@@ -46,9 +50,9 @@ export function endRun(
       stopping.isUnstoppable = true;
       resolve("unstoppable");
     });
-    stopping.told.push(() => {
+    stopping.told.push((how) => {
       timer.cancel();
-      resolve("cooperative");
+      resolve(how);
     });
   });
 }
