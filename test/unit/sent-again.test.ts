@@ -138,3 +138,16 @@ it("refuses a start again of what its node was not there for to run", () => {
   ]);
   expect(answersTo(broker.from("b", stopIt), "stop", "b")).toEqual(["STOPPED"]);
 });
+
+it("tells who asks again that a task was made anew when that is stored, and not before", () => {
+  const broker = machine({ hasDisk: true });
+  broker.node("n", ["add"], 1);
+  const request = call("zerotask.broker.client_task_reload", "reload", { task_id: "c-1", params: [2] });
+  sendOn(broker, ["a"], [submitted, request]);
+  broker.holdStores();
+  broker.from("n", { jsonrpc: "2.0", id: "c-1#1", error: killed });
+  connect(broker, "b");
+  expect(answersTo(broker.from("b", request), "reload", "b")).toEqual([]);
+  expect(answersTo(broker.storeAll(), "reload", "b")).toEqual([true]);
+  expect(broker.stores.disk.get(["c-1"])[0]?.params).toBe("[2]");
+});

@@ -1,8 +1,8 @@
 // Requests that stop tasks or begin them anew happen once: who was not told sends them again on its next connection.
 import type { Outcome } from "zerotask-core";
+import type { Durability } from "../storage/stored-task.ts";
 import { type Command, Refusal } from "./command.ts";
 import type { Treatment } from "./task-finder.ts";
-import { reply } from "./task-views.ts";
 
 /** What a client asks for, and the connection that it came on. */
 export interface Asked {
@@ -14,9 +14,17 @@ export interface Asked {
 /** So many are known again when they are sent once more. */
 const mostHeeded = 10_000;
 
+/** Answers when all is stored that the outcome goes by, as far as it is. */
+export type Answer = (command: Command, level: Durability | undefined, outcome: Outcome) => void;
+
 export class HeededRequests {
+  readonly #answer: Answer;
   /** By request, the oldest first: on which connection it came, and what became of it. */
   readonly #heeded = new Map<string, { readonly peer: string; readonly outcome: Outcome }>();
+
+  constructor(answer: Answer) {
+    this.#answer = answer;
+  }
 
   /**
    * Tells what became of a request that was heeded on another connection, rather than heed it once more. Whether it was
@@ -24,14 +32,15 @@ export class HeededRequests {
    */
   once(command: Command, taskId: string, { held, settled }: Treatment): Treatment {
     const asked = askedBy(command, taskId);
-    const unlessHeeded =
-      <Args extends unknown[]>(act: (...args: Args) => void) =>
-      (...args: Args): void => {
-        const before = asked.name === undefined ? undefined : this.#heeded.get(asked.name);
-        if (before !== undefined && before.peer !== asked.peer) reply(command, () => before.outcome);
-        else this.#try(asked, () => act(...args));
-      };
-    return { held: unlessHeeded(held), settled: unlessHeeded(settled) };
+    const unlessHeeded = (level: Durability | undefined, act: () => void): void => {
+      const before = asked.name === undefined ? undefined : this.#heeded.get(asked.name);
+      if (before !== undefined && before.peer !== asked.peer) this.#answer(command, level, before.outcome);
+      else this.#try(asked, act);
+    };
+    return {
+      held: (task) => unlessHeeded(task.level, () => held(task)),
+      settled: (task, level) => unlessHeeded(level, () => settled(task, level)),
+    };
   }
 
   /** This is what becomes of it, however often it is sent. */

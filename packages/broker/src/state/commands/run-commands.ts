@@ -41,7 +41,7 @@ const isDone: Outcome = { result: true };
 export class RunCommands {
   readonly #parts: RunCommandParts;
   readonly #finder: TaskFinder;
-  readonly #heeded = new HeededRequests();
+  readonly #heeded = new HeededRequests((...answer) => this.#whenStored(...answer));
 
   constructor(parts: RunCommandParts) {
     this.#parts = parts;
@@ -149,14 +149,14 @@ export class RunCommands {
     const tell = (how: StopOutcome): void => {
       const outcome = told(task, how);
       this.#heeded.note(asked, outcome);
-      this.#whenStored(owed, task, outcome);
+      this.#whenStored(owed, task.level, outcome);
     };
     return { addressee, isStranger: session === undefined, tell };
   }
 
   #answer(command: Command, task: Task, outcome: Outcome): void {
     this.#heeded.note(askedBy(command, task.id), outcome);
-    this.#whenStored(command, task, outcome);
+    this.#whenStored(command, task.level, outcome);
   }
 
   /** @throws Refusal when there is no room for a task of this size in place of what it is */
@@ -218,7 +218,7 @@ export class RunCommands {
   }
 
   /** What is answered, and what it goes by, is to be so after a restart. What comes of the task until then is another matter. */
-  #whenStored(owed: Owed, { level }: Task, outcome: Outcome): void {
+  #whenStored(owed: Owed, level: Durability | undefined, outcome: Outcome): void {
     if (level === undefined) reply(owed, () => outcome);
     else {
       this.#parts.storages.for(level).whenStored((failure) => {
