@@ -91,6 +91,39 @@ it("has a node on its latest connection, though it introduced itself on an earli
   expect(sends(broker.from("c", submitted))).toContainEqual(assigned);
 });
 
+it("leaves a node what it runs whose earlier connection is found to be gone before it is heard on the next", () => {
+  const broker = machine({ hasDisk: true });
+  const introduce = (running: readonly string[]): object =>
+    call("zerotask.broker.node_connect", "hi", {
+      ...{ protocol: 2, node_id: "n", token: "n's", methods: ["add"], slots: 1, running },
+    });
+  broker.from("early", introduce([]));
+  broker.node("m", ["add"], 1);
+  sendOn(broker, ["a"], [submitted]);
+  broker.holdStores();
+  broker.from("late", introduce(["c-1#1", "x-1#1"]));
+  expect(sends(broker.lost("early"))).toEqual([]);
+  expect(answersTo(broker.storeAll(), "hi", "late")).toEqual([expect.objectContaining({ abort: ["x-1#1"] })]);
+  expect(sends(broker.lost("late"))).toContainEqual(
+    expect.objectContaining({ peer: "m", message: expect.objectContaining({ id: "c-1#2" }) }),
+  );
+});
+
+it("loses a node whose next connection is gone, too, before it was heard", () => {
+  const broker = machine({ hasDisk: true });
+  broker.node("n", ["add"], 1);
+  broker.node("m", ["add"], 1);
+  sendOn(broker, ["a"], [submitted]);
+  broker.holdStores();
+  const again = { protocol: 2, node_id: "n", token: "n's", methods: ["add"], slots: 1, running: ["x-1#1"] };
+  broker.from("late", call("zerotask.broker.node_connect", "hi", again));
+  broker.lost("n");
+  broker.lost("late");
+  expect(sends(broker.lost("n"))).toContainEqual(
+    expect.objectContaining({ peer: "m", message: expect.objectContaining({ id: "c-1#2" }) }),
+  );
+});
+
 it("gives no task to a node whose connection was lost before it was heard", () => {
   const broker = machine({ hasDisk: true });
   broker.holdStores();

@@ -87,8 +87,9 @@ export class NodeCommands {
     this.#arrivals.forget(peer);
   }
 
-  /** The node is gone: its tasks go on with their next attempts. */
+  /** The node is gone: its tasks go on with their next attempts. One that is back already, and waits to be heard, has them. */
   lose(node: NodeSession): void {
+    if (this.#arrivals.isComing(node)) return;
     this.#arrivals.leave(node, (task) => this.#parts.runs.lose(task));
   }
 

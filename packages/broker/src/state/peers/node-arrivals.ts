@@ -100,7 +100,7 @@ export class NodeArrivals {
       rooms: readRooms(read),
     };
     const { life, stops, tasks } = this.#parts;
-    const name = JSON.stringify([id, token]);
+    const name = nameOf(introduction);
     this.#introductions.set(name, introduction);
     // What it runs and no task in memory is, an earlier run of the broker gave it.
     const ids = [...introduction.running].flatMap((attemptId) => readAttempt(attemptId)?.id ?? []);
@@ -124,6 +124,11 @@ export class NodeArrivals {
   forget(peer: string): void {
     for (const [name, introduction] of this.#introductions)
       if (introduction.peer === peer) this.#introductions.delete(name);
+  }
+
+  /** It has introduced itself on another connection, which is to be answered before long. */
+  isComing(node: NodeSession): boolean {
+    return this.#introductions.size > 0 && this.#introductions.has(nameOf(node));
   }
 
   /** @throws Refusal when the id is another's, or there are too many sessions */
@@ -224,6 +229,10 @@ export class NodeArrivals {
       turn.announce(Announcement.TaskReady, { method: task.method.name, task_id: task.id });
     }
   }
+}
+
+function nameOf({ id, token }: { readonly id: string; readonly token: string | undefined }): string {
+  return JSON.stringify([id, token]);
 }
 
 function goneBy(id: string): Refusal {
