@@ -612,8 +612,7 @@ it("closes the inputs of a run that nobody waits for when its time is over, thou
   };
   const statuses: unknown[] = [];
   void (async () => {
-    for await (const { data } of client.$events({ method: "stubborn" }))
-      statuses.push((data as { status: string }).status);
+    for await (const { data } of client.$events({ method: "stubborn" })) statuses.push(data);
   })().catch(() => undefined);
   const block = client.block();
   const call = client
@@ -625,7 +624,8 @@ it("closes the inputs of a run that nobody waits for when its time is over, thou
   await block;
   await pass(600);
   expect(await call).toBeInstanceOf(TaskTimeoutError);
-  expect([statuses.at(-1), closed]).toEqual(["RUNNING", []]);
+  expect([statuses.at(-1), closed]).toEqual([{ status: "RUNNING", attempt: 1 }, []]);
   await pass(500);
-  expect([statuses.at(-1), closed]).toEqual(["EXPIRED", ["items"]]);
+  const error = "The task ran for more than 1000 ms";
+  expect([statuses.at(-1), closed]).toEqual([{ status: "EXPIRED", attempt: 1, error }, ["items"]]);
 });

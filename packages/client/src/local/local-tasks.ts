@@ -318,7 +318,9 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     // What is made anew goes on when this run has ended.
     if (over === undefined || after?.type === "reload" || task.run !== run) return;
     task.run = undefined;
-    const message = `${over.message}, and can't be stopped: it is not run again`;
+    // What nobody waits for may be about to end.
+    const isKnown = told.length > 0 || after?.type === "overrun";
+    const message = isKnown ? `${over.message}, and can't be stopped: it is not run again` : over.message;
     this.#settle(task, TaskStatus.Expired, { error: errorObject(over.code, message) });
     for (const tell of told) tell("unstoppable");
   }
