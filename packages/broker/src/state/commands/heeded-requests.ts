@@ -39,7 +39,8 @@ export class HeededRequests {
     };
     return {
       held: (task) => unlessHeeded(task.level, () => held(task)),
-      settled: (task, level) => unlessHeeded(level, () => settled(task, level)),
+      // What is settled is stored, and so is what it was asked before.
+      settled: (task, level) => unlessHeeded(undefined, () => settled(task, level)),
     };
   }
 
