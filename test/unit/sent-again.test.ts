@@ -184,3 +184,14 @@ it("tells who asks again that a task was made anew when that is stored, and not 
   expect(answersTo(broker.storeAll(), "reload", "b")).toEqual([true]);
   expect(broker.stores.disk.get(["c-1"])[0]?.params).toBe("[2]");
 });
+
+it("stops a task that is just being put back, where that was asked for before", () => {
+  const broker = machine({ hasDisk: true });
+  sendOn(broker, ["a"], [submitted, { ...stop, id: "earlier" }]);
+  broker.holdStores();
+  broker.from("a", [reload, stop]);
+  const effects = broker.storeAll();
+  expect(answersTo(effects, "reload", "a")).toEqual([true]);
+  expect(answersTo(effects, "stop", "a")).toEqual([{ how: "never-started", status: "STOPPED" }]);
+  expect(statusOf(broker)).toBe("STOPPED");
+});

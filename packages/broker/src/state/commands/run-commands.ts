@@ -62,7 +62,7 @@ export class RunCommands {
     const isConfirmed = read.flag("confirm");
     const graceMs = readGrace(read);
     const id = read.string("task_id");
-    const { life, stops } = this.#parts;
+    const { life, revival, stops } = this.#parts;
     const treatment = this.#heeded.once(command, id, {
       held: (task) => {
         if (isConfirmed) stops.stop(task, graceMs, this.#asker(command, task, toldStop));
@@ -71,7 +71,12 @@ export class RunCommands {
           this.#answer(command, task, { result: task.status });
         }
       },
-      settled: (task) => {
+      settled: (task, level) => {
+        // Somebody began it again before: it is stopped as soon as it waits.
+        if (revival.isReviving(id)) {
+          revival.revive(task, level, () => this.#finder.treat(command, id, treatment));
+          return;
+        }
         const { outcome, status } = task;
         const known = outcome === undefined ? undefined : (JSON.parse(outcome) as Outcome);
         const how = howSettled(task, known);
