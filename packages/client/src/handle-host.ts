@@ -1,10 +1,10 @@
 // What handles do with their tasks, by a connection to a broker.
-import type { Params, Runtime } from "zerotask-core";
+import type { Params, Runtime, StopOutcome } from "zerotask-core";
 import type { LogOptions } from "./events/feeds.ts";
 import type { TaskEvent, TaskLogLine, TaskProgress } from "./events/task-event.ts";
 import type { Nesting } from "./nesting.ts";
 import type { Shared } from "./shared.ts";
-import { reloadTask, type StopOptions, type StopOutcome, startTask, stopTask } from "./tasks/run-control.ts";
+import { reloadTask, type StopOptions, startTask, stopTask } from "./tasks/run-control.ts";
 import type { TrackedTask } from "./tasks/tracked-task.ts";
 
 /** What all handles of one client share. */

@@ -7,6 +7,7 @@ export type {
   Params,
   RateText,
   Span,
+  StopOutcome,
   StreamWindow,
   TaskLogLevel,
   When,
@@ -69,6 +70,6 @@ export type { Schedule } from "./schedules/schedule.ts";
 export type { CronOptions, IntervalOptions, ScheduleOptions, Schedules } from "./schedules/schedules.ts";
 export type { Durability } from "./session.ts";
 export { TaskHandle } from "./task-handle.ts";
-export type { StopOptions, StopOutcome } from "./tasks/run-control.ts";
+export type { StopOptions } from "./tasks/run-control.ts";
 export type { Position } from "./tasks/tracked-task.ts";
 export type { MethodName, ParamsOf } from "./typing.ts";

@@ -1,10 +1,10 @@
 // A task that was submitted: known by its id from the start, looked at and waited for when wanted.
-import { milliseconds, type Params, type TaskStatus } from "zerotask-core";
+import { milliseconds, type Params, type StopOutcome, type TaskStatus } from "zerotask-core";
 import type { LogOptions } from "./events/feeds.ts";
 import type { TaskEvent, TaskLogLine, TaskProgress } from "./events/task-event.ts";
 import type { HandleHost } from "./handle-host.ts";
 import type { Durability } from "./session.ts";
-import type { StopOptions, StopOutcome } from "./tasks/run-control.ts";
+import type { StopOptions } from "./tasks/run-control.ts";
 import type { Position, TrackedTask } from "./tasks/tracked-task.ts";
 import { withTimeout } from "./timeout.ts";
 

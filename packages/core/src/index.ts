@@ -23,6 +23,7 @@ export { type MethodDescription, type OpenRpcDocument, openRpcDocument } from ".
 export { booleanOption, nameOption } from "./protocol/option-table.ts";
 export * from "./protocol/retry.ts";
 export * from "./protocol/schedules.ts";
+export { howStopped, type StopOutcome, stoppedError } from "./protocol/stop-outcome.ts";
 export * from "./protocol/streams.ts";
 export * from "./protocol/task-options.ts";
 export { isSettled, TaskStatus } from "./protocol/task-status.ts";

@@ -2,24 +2,24 @@
 import {
   EventName,
   errorFromWire,
+  howStopped,
   isSettled,
   type Outcome,
   type Params,
   type Runtime,
+  type StopOutcome,
   TaskStatus,
 } from "zerotask-core";
 import { type Deferred, deferred } from "../deferred.ts";
 import type { TaskEvent, TaskLogLine } from "../events/task-event.ts";
 import type { CallOptions } from "../options.ts";
 import type { Durability } from "../session.ts";
-import type { StopOutcome } from "../tasks/run-control.ts";
 import type { Position, TrackedTask } from "../tasks/tracked-task.ts";
 import { Journal } from "./journal.ts";
 import { gapAfter, type LocalEvents } from "./local-events.ts";
 import { inputsOf } from "./local-input.ts";
 import type { LocalRun } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
-import { howOf } from "./outcomes.ts";
 
 export interface Asked {
   readonly id: string;
@@ -117,7 +117,7 @@ export class LocalTask implements TrackedTask {
 
   settle(state: TaskStatus, outcome: Outcome): void {
     const error = "error" in outcome ? errorFromWire(outcome.error) : undefined;
-    if ("error" in outcome) this.#how = howOf(outcome.error);
+    if ("error" in outcome) this.#how = howStopped(outcome) ?? "never-started";
     this.#tellStatus(state, error?.message);
     if ("result" in outcome) this.#outcome.resolve(outcome.result);
     else this.#outcome.reject(error as Error);

@@ -15,6 +15,8 @@ import {
   request,
   rerunDelay,
   retryDelay,
+  type StopOutcome,
+  stoppedError,
   TaskError,
   TaskStatus,
   type Timer,
@@ -22,13 +24,12 @@ import {
 } from "zerotask-core";
 import type { CallOptions } from "../options.ts";
 import { checkStorable } from "../streams/inputs.ts";
-import type { StopOutcome } from "../tasks/run-control.ts";
 import { copyParams } from "./copy.ts";
 import { LocalEvents } from "./local-events.ts";
 import { LocalRun, type LocalRunHost } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
 import { LocalTask, type LocalTaskHost } from "./local-task.ts";
-import { copied, final, stopped } from "./outcomes.ts";
+import { copied, final } from "./outcomes.ts";
 import {
   beingStopped,
   busy,
@@ -134,7 +135,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     if (task.ending !== undefined) return task.ending;
     const { run } = task;
     if (run === undefined) {
-      this.#settle(task, TaskStatus.Stopped, { error: stopped("never-started") });
+      this.#settle(task, TaskStatus.Stopped, { error: stoppedError("never-started") });
       return "never-started";
     }
     const how = await endRun(run, { type: "stop" }, graceMs, this.runtime);
@@ -185,7 +186,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   /** Nobody reads its stream any more. */
   leave(task: LocalTask): void {
     const { run } = task;
-    if (run === undefined) this.#settle(task, TaskStatus.Stopped, { error: stopped() });
+    if (run === undefined) this.#settle(task, TaskStatus.Stopped, { error: stoppedError() });
     else begin(run, { type: "stop" });
   }
 
@@ -330,7 +331,8 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     const after = run.stopping?.after;
     if (after?.type === "reload" && task.run === run && !this.#isClosed) this.#renew(task, after.params);
     else if (after?.type === "overrun") this.#end(task, run, TaskStatus.Expired, { error: after.error });
-    else if (after !== undefined) this.#end(task, run, TaskStatus.Stopped, { error: stopped("cooperative") });
+    else if (after !== undefined)
+      this.#end(task, run, TaskStatus.Stopped, { error: stoppedError("cooperative") });
     else if ("error" in outcome) this.#end(task, run, TaskStatus.Failed, outcome);
     else if (stream !== undefined && !stream.wasOpened) {
       const message = `Expected ${method} to return an async iterable, as it was asked for a stream`;

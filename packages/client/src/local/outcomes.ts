@@ -2,7 +2,6 @@
 import {
   defaultLimits,
   ErrorCode,
-  type ErrorObject,
   encodeResponse,
   errorObject,
   isDeeperThan,
@@ -11,7 +10,6 @@ import {
   outcomeOf,
   type Response,
 } from "zerotask-core";
-import type { StopOutcome } from "../tasks/run-control.ts";
 
 /** As it would arrive. */
 export function copied(response: Response): Outcome {
@@ -36,14 +34,4 @@ export function final(outcome: Outcome): Outcome {
   if (!("error" in outcome) || outcome.error.code !== ErrorCode.RunAgain) return outcome;
   const message = `The task asked to be run again more often than it may: ${outcome.error.message}`;
   return { error: errorObject(ErrorCode.TaskFailed, message, { name: "RetryError", message }) };
-}
-
-/** @param how it ended */
-export function stopped(how?: StopOutcome): ErrorObject {
-  return errorObject(ErrorCode.TaskStopped, "The task was stopped", how && { how });
-}
-
-/** How that was stopped whose error this is. */
-export function howOf({ data }: ErrorObject): StopOutcome {
-  return (data as { readonly how?: StopOutcome } | undefined)?.how ?? "never-started";
 }

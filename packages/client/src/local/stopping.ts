@@ -1,6 +1,5 @@
 // Runs that are to end before their tasks go on: what is to become of those, and who waits to hear how it went.
-import type { ErrorObject, Params, Runtime } from "zerotask-core";
-import type { StopOutcome } from "../tasks/run-control.ts";
+import type { ErrorObject, Params, Runtime, StopOutcome } from "zerotask-core";
 import type { LocalRun } from "./local-run.ts";
 
 /** What becomes of the task of a run that is to end. */

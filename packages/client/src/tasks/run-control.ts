@@ -1,14 +1,14 @@
 // What a handle does to the run of its task: ends it, begins it again, makes it anew.
-import { BrokerMethod, booleanOption, knownOptions, milliseconds, type Params } from "zerotask-core";
+import {
+  BrokerMethod,
+  booleanOption,
+  knownOptions,
+  milliseconds,
+  type Params,
+  type StopOutcome,
+} from "zerotask-core";
 import { checkParams } from "../params.ts";
 import type { Session } from "../session.ts";
-
-/**
- * How a task was stopped. `"never-started"`: it was not running, and will not. `"finished-first"`: it has its own outcome.
- * `"cooperative"`: its handler ended after its signal had fired. `"killed"`: its thread, process or node is gone.
- * `"unstoppable"`: it runs in its node's own thread and ignores its signal; it is STOPPED when it ends.
- */
-export type StopOutcome = "never-started" | "finished-first" | "cooperative" | "killed" | "unstoppable";
 
 export interface StopOptions {
   /** How long the handler has to end by itself, once its signal has fired. @default 5,000 */

@@ -1,5 +1,5 @@
 // The tasks of one node that share slots: which of them run, which wait, and how many more there is room for.
-import { ErrorCode, errorObject, failure, GenerationalMap, type Response } from "zerotask-core";
+import { failure, GenerationalMap, type Response, type StopOutcome, stoppedError } from "zerotask-core";
 import { Endings } from "./endings.ts";
 import type { Answer, Assignment, NodeEffect, NodeEvent } from "./node-state.ts";
 
@@ -246,9 +246,8 @@ export class Room<A extends Assignment> {
     this.#turn.wake(killAt);
   }
 
-  #answerStopped(assignment: A, how: string): void {
-    const error = errorObject(ErrorCode.TaskStopped, "The task was stopped", { how });
-    const response: Response = failure(assignment.id, error);
+  #answerStopped(assignment: A, how: StopOutcome): void {
+    const response: Response = failure(assignment.id, stoppedError(how));
     this.#turn.effect({ type: "answer", assignment, response });
   }
 

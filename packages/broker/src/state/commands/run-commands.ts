@@ -1,5 +1,13 @@
 // What clients want to become of a task's run: that it ends, and is known to have ended; that it begins anew.
-import { BrokerMethod, describe, ErrorCode, errorObject, type Outcome, TaskStatus } from "zerotask-core";
+import {
+  BrokerMethod,
+  describe,
+  ErrorCode,
+  errorObject,
+  type Outcome,
+  type StopOutcome,
+  TaskStatus,
+} from "zerotask-core";
 import type { Load } from "../load.ts";
 import type { Scheduler } from "../order/scheduler.ts";
 import type { Sessions } from "../peers/sessions.ts";
@@ -8,7 +16,7 @@ import type { Storages } from "../storage/storages.ts";
 import { bytesOf, type Durability, type StoredTask } from "../storage/stored-task.ts";
 import type { Locals } from "../tasks/locals.ts";
 import type { Revival } from "../tasks/revival.ts";
-import { type Asker, howAtOnce, howSettled, ownRunOf, type StopOutcome, type Stops } from "../tasks/stops.ts";
+import { type Asker, howAtOnce, howSettled, ownRunOf, type Stops } from "../tasks/stops.ts";
 import { unknownTask } from "../tasks/submissions.ts";
 import type { Task } from "../tasks/task.ts";
 import type { TaskLife } from "../tasks/task-life.ts";

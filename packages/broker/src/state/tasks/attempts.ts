@@ -18,8 +18,9 @@ export const maxAttempt = 999_999_999_999_999;
 export function readAttempt(attemptId: string): { readonly id: string; readonly number: number } | undefined {
   const mark = attemptId.lastIndexOf("#");
   const digits = attemptId.slice(mark + 1);
-  if (mark < 1 || !/^[1-9][0-9]{0,14}$/.test(digits)) return undefined;
-  return { id: attemptId.slice(0, mark), number: Number(digits) };
+  const number = Number(digits);
+  if (mark < 1 || !/^[1-9][0-9]*$/.test(digits) || number > maxAttempt) return undefined;
+  return { id: attemptId.slice(0, mark), number };
 }
 
 /** Whether a task waits for a node. */

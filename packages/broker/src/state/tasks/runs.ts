@@ -4,6 +4,7 @@ import {
   ErrorCode,
   type ErrorObject,
   errorObject,
+  howStopped,
   mayBeRetried,
   notification,
   type Outcome,
@@ -21,7 +22,7 @@ import type { Streams } from "../streams/streams.ts";
 import type { Turn } from "../turn.ts";
 import type { Locals } from "./locals.ts";
 import type { Settlement } from "./settlement.ts";
-import { howOf, type Stops } from "./stops.ts";
+import type { Stops } from "./stops.ts";
 import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import { rescheduled } from "./task-record.ts";
@@ -70,7 +71,7 @@ export class Runs {
     const { turn } = this.#parts;
     if (task.node !== undefined) task.method.noteRun(turn.now - task.assignedAt);
     if (task.stopping !== undefined && this.#parts.stops.end(task, status, outcome, bytes)) return;
-    if (task.node !== undefined && howOf(outcome) !== undefined) {
+    if (task.node !== undefined && howStopped(outcome) !== undefined) {
       // An earlier broker wanted it to end; what for is asked for again, or was to run it once more.
       this.#endUnasked(task);
       return;

@@ -1,5 +1,14 @@
 // How tasks end: one outcome each, told to everybody who asked for it once it is stored.
-import { Announcement, notification, type Outcome, Push, respond, TaskStatus } from "zerotask-core";
+import {
+  Announcement,
+  notification,
+  type Outcome,
+  Push,
+  respond,
+  type StopOutcome,
+  stoppedError,
+  TaskStatus,
+} from "zerotask-core";
 import type { Statuses } from "../events/statuses.ts";
 import type { Load } from "../load.ts";
 import type { MethodTable } from "../order/method-table.ts";
@@ -12,7 +21,7 @@ import type { Storages } from "../storage/storages.ts";
 import type { StoreChange } from "../storage/stored-task.ts";
 import type { Turn } from "../turn.ts";
 import type { Pin } from "./locals.ts";
-import type { StopOutcome, Stopping } from "./stops.ts";
+import type { Stopping } from "./stops.ts";
 import type { Task } from "./task.ts";
 import type { TaskTable } from "./task-table.ts";
 import { type SettledView, settledMessage, type Waiters } from "./waiters.ts";
@@ -61,6 +70,11 @@ export class Settlement {
 
   constructor(parts: SettlementParts) {
     this.#parts = parts;
+  }
+
+  /** Records that it was stopped. @param how its run ended, where that is known */
+  stop(task: Task, how: StopOutcome | undefined): void {
+    this.settle(task, TaskStatus.Stopped, { error: stoppedError(how) }, 0);
   }
 
   /**

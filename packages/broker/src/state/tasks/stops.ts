@@ -5,10 +5,12 @@ import {
   ErrorCode,
   type ErrorObject,
   errorObject,
+  howStopped,
   isSettled,
   notification,
   type Outcome,
   Push,
+  type StopOutcome,
   TaskStatus,
 } from "zerotask-core";
 import type { Due } from "../due.ts";
@@ -19,9 +21,6 @@ import type { Settlement } from "./settlement.ts";
 import type { Task } from "./task.ts";
 import type { TaskLife } from "./task-life.ts";
 import type { Place, Waiters } from "./waiters.ts";
-
-/** How a task was stopped that somebody wanted to be stopped. */
-export type StopOutcome = "never-started" | "finished-first" | "cooperative" | "killed" | "unstoppable";
 
 /** What becomes of the task when its run has ended. */
 export type StopReason =
@@ -69,17 +68,10 @@ const overrunGraceMs = 5_000;
 /** How much longer than a run has time to end its node is waited for. */
 const nodeGraceMs = 5_000;
 
-/** What a node answers for an attempt that it was told to end: how that went. */
-export function howOf(outcome: Outcome): StopOutcome | undefined {
-  if (!("error" in outcome) || outcome.error.code !== ErrorCode.TaskStopped) return undefined;
-  const how = (outcome.error.data as { readonly how?: unknown } | undefined)?.how;
-  return how === "cooperative" || how === "killed" || how === "never-started" ? how : undefined;
-}
-
 /** How a task came to its end that is settled, for who wants it to be stopped, or asks once more. */
 export function howSettled({ status }: Pick<Task, "status">, outcome: Outcome | undefined): StopOutcome {
   if (status !== TaskStatus.Stopped) return "finished-first";
-  return (outcome && howOf(outcome)) ?? "unstoppable";
+  return (outcome && howStopped(outcome)) ?? "unstoppable";
 }
 
 /** How a task ends that is stopped at once: nobody knows that where a run of its own may go on. */
@@ -144,7 +136,7 @@ export class Stops {
   end(task: Task, status: TaskStatus, outcome: Outcome, bytes: number): boolean {
     const { stopping } = task;
     if (stopping === undefined) return false;
-    const how = howOf(outcome);
+    const how = howStopped(outcome);
     if (how !== undefined) this.#goOn(task, stopping, how);
     else if (stopping.reason.type === "reload") this.#goOn(task, stopping, "finished-first");
     else if (wantsAnotherRun(outcome)) this.#goOn(task, stopping, "cooperative");
@@ -245,11 +237,9 @@ export class Stops {
     task.stopping = undefined;
     this.#disarm(stopping);
     switch (reason.type) {
-      case "stop": {
-        const error = errorObject(ErrorCode.TaskStopped, "The task was stopped", { how });
-        settlement.settle(task, TaskStatus.Stopped, { error }, 0);
+      case "stop":
+        settlement.stop(task, how);
         break;
-      }
       case "overrun":
         runs().end(task, TaskStatus.Expired, { error: reason.error }, 0);
         break;

@@ -1,6 +1,13 @@
 // Where a task is that does not run: being stored, waiting in memory, or left to its store.
 
-import { ErrorCode, type ErrorObject, errorObject, isSettled, TaskStatus } from "zerotask-core";
+import {
+  ErrorCode,
+  type ErrorObject,
+  errorObject,
+  isSettled,
+  type StopOutcome,
+  TaskStatus,
+} from "zerotask-core";
 import type { Admission } from "../admission/admission.ts";
 import type { Statuses } from "../events/statuses.ts";
 import type { Load } from "../load.ts";
@@ -18,9 +25,8 @@ import type { Turn } from "../turn.ts";
 import type { Locals } from "./locals.ts";
 import type { Runs } from "./runs.ts";
 import type { Settlement } from "./settlement.ts";
-import type { StopOutcome } from "./stops.ts";
 import { type NewTask, Task } from "./task.ts";
-import { rescheduled, restored, toStore } from "./task-record.ts";
+import { postponed, rescheduled, restored, toStore } from "./task-record.ts";
 import type { TaskTable } from "./task-table.ts";
 
 export interface LifeParts {
@@ -188,8 +194,7 @@ export class TaskLife {
   stop(task: Task, how?: StopOutcome): void {
     if (isSettled(task.status)) return;
     this.#parts.runs().abort(task);
-    const error = errorObject(ErrorCode.TaskStopped, "The task was stopped", how && { how });
-    this.#parts.settlement.settle(task, TaskStatus.Stopped, { error }, 0);
+    this.#parts.settlement.stop(task, how);
   }
 
   /** Something was to be done about this task now. */
@@ -246,14 +251,9 @@ export class TaskLife {
     const { backlog, storages, turn } = this.#parts;
     const storage = storages.for(level);
     const dueAt = turn.now + postponeMs;
-    const { id, attempt, losses, failures, reruns, priority, expiresAt } = stored;
-    storage.change({
-      ...{ type: "reschedule", status: TaskStatus.Scheduled, isClaimed: false },
-      ...{ id, attempt, losses, failures, reruns, priority, expiresAt, dueAt },
-      rank: rankOf(dueAt, priority),
-    });
+    storage.change(postponed(stored, dueAt));
     storage.whenStored((failure) => {
-      if (failure === undefined) backlog.schedule(level, dueAt, expiresAt);
+      if (failure === undefined) backlog.schedule(level, dueAt, stored.expiresAt);
     });
   }
 

@@ -8,6 +8,7 @@ import {
   type WireOptions,
 } from "zerotask-core";
 import type { Lane } from "../order/lane.ts";
+import { rankOf } from "../order/order.ts";
 import { bytesOf, type Durability, type StoreChange, type StoredTask } from "../storage/stored-task.ts";
 import { Task } from "./task.ts";
 
@@ -76,6 +77,16 @@ export function rescheduled(task: Task, isClaimed: boolean): StoreChange {
     ...{ type: "reschedule", id, status, attempt, losses, failures, reruns, priority, rank, dueAt },
     expiresAt: task.hasBegun ? task.endsAt : task.expiresAt,
     isClaimed,
+  };
+}
+
+/** The change by which a task that nobody holds is due at another time. */
+export function postponed(stored: StoredTask, dueAt: number): StoreChange {
+  const { id, attempt, losses, failures, reruns, priority, expiresAt } = stored;
+  return {
+    ...{ type: "reschedule", status: TaskStatus.Scheduled, isClaimed: false },
+    ...{ id, attempt, losses, failures, reruns, priority, expiresAt, dueAt },
+    rank: rankOf(dueAt, priority),
   };
 }
 
