@@ -1,35 +1,30 @@
 // Which tasks of this process wait, run and run again, by the rules of a broker with one node and a store in memory.
 import {
   type Dispatcher,
-  defaultMaxRetries,
   ErrorCode,
-  type ErrorObject,
   errorObject,
   type Logger,
   type MethodDescription,
-  mayBeRetried,
   type Outcome,
   type Params,
   type Response,
   type Runtime,
   request,
-  rerunDelay,
-  retryDelay,
   type StopOutcome,
   stoppedError,
   TaskError,
   TaskStatus,
-  type Timer,
   whenOption,
 } from "zerotask-core";
 import type { CallOptions } from "../options.ts";
 import { checkStorable } from "../streams/inputs.ts";
 import { copyParams } from "./copy.ts";
+import { LocalEndings } from "./local-endings.ts";
 import { LocalEvents } from "./local-events.ts";
 import { LocalRun, type LocalRunHost } from "./local-run.ts";
 import type { LocalStream } from "./local-stream.ts";
 import { LocalTask, type LocalTaskHost } from "./local-task.ts";
-import { copied, final } from "./outcomes.ts";
+import { copied } from "./outcomes.ts";
 import {
   beingStopped,
   busy,
@@ -44,7 +39,7 @@ import {
   unstoppable,
 } from "./refusals.ts";
 import { Slots } from "./slots.ts";
-import { begin, endRun, overrunGraceMs } from "./stopping.ts";
+import { begin, endRun } from "./stopping.ts";
 import { TaskTimers } from "./task-timers.ts";
 
 export interface LocalTasksOptions {
@@ -77,12 +72,23 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
   readonly #unsettled = new Set<LocalTask>();
   readonly #slots: Slots;
   readonly #timers: TaskTimers;
+  readonly #endings: LocalEndings;
   #isClosed = false;
 
   constructor(options: LocalTasksOptions) {
     this.#options = options;
     this.#timers = new TaskTimers(options.runtime);
     this.#slots = new Slots(options.slots, (task) => this.#start(task));
+    this.#endings = new LocalEndings(options.runtime, this.#timers, {
+      rulesOf: ({ asked }) => ({ ...this.#describe(asked.method), ...asked.options }),
+      runAgain: (task, delayMs) => {
+        if (!this.#isClosed) this.#schedule(task, delayMs);
+      },
+      renew: (task, params) => {
+        if (!this.#isClosed) this.#renew(task, params);
+      },
+      settle: (task, status, outcome) => this.#settle(task, status, outcome),
+    });
   }
 
   get runtime(): Runtime {
@@ -139,7 +145,7 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
       return "never-started";
     }
     const how = await endRun(run, { type: "stop" }, graceMs, this.runtime);
-    if (how === "unstoppable") this.#onUnstoppable(task, run);
+    if (how === "unstoppable") this.#endings.onUnstoppable(task, run);
     return how;
   }
 
@@ -277,97 +283,14 @@ export class LocalTasks implements LocalRunHost, LocalTaskHost {
     task.run = run;
     task.become(TaskStatus.Assigned);
     task.become(TaskStatus.Running);
-    const timer = timeoutMs === undefined ? undefined : this.#limit(task, run, timeoutMs);
+    const timer = timeoutMs === undefined ? undefined : this.#endings.limit(task, run, timeoutMs);
     const onEnd = (response: Response | undefined): void => {
       timer?.cancel();
       this.#slots.leave(run);
-      if (response !== undefined) this.#onEnd(task, run, copied(response));
+      if (response !== undefined) this.#endings.onEnd(task, run, copied(response));
       for (const tell of run.stopping?.told ?? []) tell("cooperative");
     };
     dispatcher.dispatch(request(method, task.params, `${task.id}#${task.attempt}`), onEnd, run, runtime);
-  }
-
-  #limit(task: LocalTask, run: LocalRun, timeoutMs: number): Timer {
-    return this.#timers.arm(task, timeoutMs, () => {
-      const error = errorObject(ErrorCode.TaskExpired, `The task ran for more than ${timeoutMs} ms`);
-      // What is to end already is waited for.
-      if (run.stopping !== undefined || this.#mayFailAgain(task)) this.#overrun(task, run, error);
-      else {
-        run.abort();
-        this.#end(task, run, TaskStatus.Expired, { error });
-      }
-    });
-  }
-
-  /** Ends a run that took too long, before the task is run again. */
-  #overrun(task: LocalTask, run: LocalRun, error: ErrorObject): void {
-    const { stopping } = run;
-    if (stopping !== undefined) {
-      stopping.overran = error;
-      // What nobody waits for is given up by nobody else.
-      if (stopping.isUnstoppable || stopping.told.length === 0) this.#onUnstoppable(task, run);
-      return;
-    }
-    begin(run, { type: "overrun", error });
-    this.#timers.arm(task, overrunGraceMs, () => this.#onUnstoppable(task, run));
-  }
-
-  /** What goes on though its time is over may do so for ever, and is not run a second time beside that. */
-  #onUnstoppable(task: LocalTask, run: LocalRun): void {
-    const { after, overran, told = [] } = run.stopping ?? {};
-    const over = after?.type === "overrun" ? after.error : overran;
-    // What is made anew goes on when this run has ended.
-    if (over === undefined || after?.type === "reload" || task.run !== run) return;
-    task.run = undefined;
-    // What nobody waits for may be about to end.
-    const isKnown = told.length > 0 || after?.type === "overrun";
-    const message = isKnown ? `${over.message}, and can't be stopped: it is not run again` : over.message;
-    this.#settle(task, TaskStatus.Expired, { error: errorObject(over.code, message) });
-    for (const tell of told) tell("unstoppable");
-  }
-
-  #onEnd(task: LocalTask, run: LocalRun, outcome: Outcome): void {
-    const { method, stream } = task.asked;
-    const after = run.stopping?.after;
-    if (after?.type === "reload" && task.run === run && !this.#isClosed) this.#renew(task, after.params);
-    else if (after?.type === "overrun") this.#end(task, run, TaskStatus.Expired, { error: after.error });
-    else if (after !== undefined)
-      this.#end(task, run, TaskStatus.Stopped, { error: stoppedError("cooperative") });
-    else if ("error" in outcome) this.#end(task, run, TaskStatus.Failed, outcome);
-    else if (stream !== undefined && !stream.wasOpened) {
-      const message = `Expected ${method} to return an async iterable, as it was asked for a stream`;
-      const error = errorObject(ErrorCode.TaskFailed, message, { name: "TypeError", message });
-      this.#end(task, run, TaskStatus.Failed, { error });
-    } else this.#end(task, run, TaskStatus.Finished, outcome);
-  }
-
-  /** A run ended, or is given up. It may not have been the last. */
-  #end(task: LocalTask, run: LocalRun, status: TaskStatus, outcome: Outcome): void {
-    if (task.run !== run || task.isOver || this.#isClosed) return;
-    task.run = undefined;
-    const { maxRetries, backoff } = this.#rulesOf(task);
-    if (status !== TaskStatus.Stopped && "error" in outcome && task.isRepeatable) {
-      if (outcome.error.code === ErrorCode.RunAgain) {
-        if (task.reruns++ < (maxRetries ?? defaultMaxRetries)) {
-          this.#schedule(task, rerunDelay(outcome.error.data));
-          return;
-        }
-      } else if (this.#mayFailAgain(task) && mayBeRetried(outcome)) {
-        task.failures++;
-        this.#schedule(task, retryDelay(task.failures, backoff, this.runtime.random()));
-        return;
-      }
-    }
-    this.#settle(task, status, final(outcome));
-  }
-
-  #rulesOf({ asked }: LocalTask): Pick<CallOptions, "retries" | "maxRetries" | "backoff"> {
-    return { ...this.#describe(asked.method), ...asked.options };
-  }
-
-  /** Whether a run of it that fails is not the last. */
-  #mayFailAgain(task: LocalTask): boolean {
-    return task.isRepeatable && task.failures < (this.#rulesOf(task).retries ?? 0);
   }
 
   #settle(task: LocalTask, status: TaskStatus, outcome: Outcome): void {
