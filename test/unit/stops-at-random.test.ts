@@ -91,6 +91,9 @@ interface Run {
 interface Asked {
   readonly message: object;
   readonly taskId: string;
+  readonly method: string;
+  /** How a stop was answered. */
+  how?: string;
 }
 
 interface Sent {
@@ -127,7 +130,10 @@ class World {
   readonly #asked = new Map<string, Asked>();
   readonly #names: { readonly peer: string; readonly id: string; readonly name: string }[] = [];
   readonly #tasks: string[] = [];
+  /** What was wanted last of each task's run, as long as nothing was sent again: then that may come between. */
+  readonly #last = new Map<string, Asked>();
   #requests = 0;
+  #sentAgain = 0;
 
   constructor() {
     this.#connectClient();
@@ -192,7 +198,9 @@ class World {
   #request(method: string, taskId: string, params: object): void {
     const id = `q${++this.#requests}`;
     const message = call(`zerotask.broker.${method}`, id, params);
-    this.#asked.set(id, { message, taskId });
+    const asked = { message, taskId, method };
+    this.#asked.set(id, asked);
+    if (method !== "client_task_wait" && this.#sentAgain === 0) this.#last.set(taskId, asked);
     this.#look(this.#broker.from(this.#client, message));
   }
 
@@ -237,7 +245,11 @@ class World {
     this.#client = `c${++this.#connections}`;
     const params = { protocol: 2, client_id: "c", token: "c's" };
     this.#look(this.#broker.from(this.#client, call("zerotask.broker.client_connect", "hi", params)));
-    for (const { message } of [...this.#asked.values()]) this.#look(this.#broker.from(this.#client, message));
+    for (const { message } of [...this.#asked.values()]) {
+      this.#sentAgain++;
+      this.#last.clear();
+      this.#look(this.#broker.from(this.#client, message));
+    }
   }
 
   /** It comes for the first time, or on another connection, with what it runs. */
@@ -314,6 +326,7 @@ class World {
     this.#asked.delete(id);
     if (asked === undefined || typeof result?.how !== "string") return;
     const { how, status } = result;
+    asked.how = how;
     if (isQuiet(how)) {
       expect(status).toBe("STOPPED");
       expect(this.#goingOn(asked.taskId), `${how}, as ${id} was answered`).toEqual([]);
@@ -349,6 +362,11 @@ class World {
     expect([...this.#asked.values()], "asked for, and not answered").toEqual([]);
     expect(this.#broker.counts).toMatchObject({ unsettled: 0, waiters: 0, tasks: 0 });
     for (const id of this.#tasks) this.#checkStored(id);
+    for (const { taskId, how } of this.#last.values()) {
+      if (how === undefined || !isQuiet(how)) continue;
+      const [stored] = this.#broker.stores.disk.get([taskId]);
+      if (stored !== undefined) expect(stored.status, `${taskId}, stopped last: ${how}`).toBe("STOPPED");
+    }
   }
 
   #end(id: string): void {
