@@ -79,6 +79,15 @@ export const told = task("told", () => {
   console.info("printed");
   return { id, attempt, method, trace, deadline: typeof deadline, isAborted: signal.aborted };
 });
+/** Tells how far it came, and ends its worker or keeps it busy for ever. */
+export const diary = task("diary", (end: "exit" | "spin") => {
+  current().log.info(`will ${end}`);
+  if (end === "spin") for (;;);
+  current().log.info("now");
+  current().progress(0.5);
+  current().progress(0.6);
+  process.exit(3);
+});
 /** Until its signal fires. */
 export const patient = task("patient", async () => {
   const { signal } = current();

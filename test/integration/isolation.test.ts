@@ -184,6 +184,23 @@ describe.each(kinds)("in a %s", (isolate) => {
     ]);
   });
 
+  it("tells what a handler logged before it ended its worker, and while it lets it do nothing else", async () => {
+    const { client, broker, told } = await isolated({ isolate, workers: 1 });
+    const later = connectAsync<Methods>(broker);
+    const messages = (): string[] =>
+      told.flatMap(({ params }) =>
+        ((params.lines ?? []) as { message: string }[]).map((line) => line.message),
+      );
+    await expect(client.diary("exit")).rejects.toThrow(/exited with code 3/);
+    expect(messages()).toEqual(["will exit", "now"]);
+    expect(told.filter(({ params }) => params.event === "progress").at(-1)?.params.data).toEqual({
+      fraction: 0.6,
+    });
+    const busy = later.diary("spin");
+    await until("it to be told", () => messages().at(-1) === "will spin");
+    expect(await busy.stop({ force: true })).toBe("killed");
+  }, 40_000);
+
   it("gives errors their meaning, and exceptions to listeners", async () => {
     const { client, node } = shared;
     const told: string[] = [];

@@ -36,7 +36,7 @@ it("tells of data that JSON can't hold as text", () => {
   expect(told(() => 1)).toEqual(["[Function (anonymous)]", "[Function (anonymous)]"]);
 });
 
-it("tells lines within 10 ms, and progress every 100 ms, whichever else waits", async () => {
+it("tells the first line at once and others within 10 ms, and progress every 100 ms, whichever else waits", async () => {
   const simulator = new Simulator(1);
   const sent: unknown[] = [];
   const reports = new Reports(new SimulatedProcess(simulator, "node"), (_run, _method, params) => {
@@ -49,12 +49,14 @@ it("tells lines within 10 ms, and progress every 100 ms, whichever else waits", 
   log("a");
   reports.progress(run, { fraction: 0.2 });
   log("b");
+  log("c");
   reports.progress(run, { fraction: 0.3 });
   simulator.after(200, () => undefined);
   while (simulator.elapsed < 200) await simulator.step();
   expect(sent).toEqual([
     [0, 0.1],
-    [10, ["a", "b"]],
+    [0, ["a"]],
+    [10, ["b", "c"]],
     [100, 0.3],
   ]);
 });

@@ -40,6 +40,8 @@ interface Gathered {
   lines: LogLine[];
   /** About how many bytes they take up. */
   bytes: number;
+  /** Until then further lines are gathered. */
+  linesUntil: number;
   progress: Progress | undefined;
   /** Until then no further progress is sent. */
   quietUntil: number;
@@ -51,7 +53,7 @@ interface Gathered {
   droppedUntil: number;
 }
 
-/** How long lines are gathered, and how far apart the progress of one task is told. */
+/** How long lines are gathered that follow one that was told, and how far apart the progress of one task is told. */
 const gatherMs = 10;
 const progressMs = 100;
 const maxLines = 200;
@@ -89,15 +91,20 @@ export class Reports {
     else gathered.progressTimer ??= this.#after(quietUntil - now, () => this.#tellProgress(run, gathered));
   }
 
+  /** The first line is told at once: its handler may keep the thread busy from here on, or end the process. */
   log(run: Reported, line: LogLine): void {
     if (run.isOver) return;
     const gathered = this.#of(run);
     this.#add(gathered, line);
-    // A handler that keeps its thread busy lets no timer fire.
-    const isLate = line.at - (gathered.lines[0]?.at ?? line.at) >= gatherMs;
+    const left = gathered.linesUntil - this.#runtime.now();
     const isMuch = gathered.lines.length >= maxLines || gathered.bytes >= maxBytes;
-    if (isLate || isMuch) this.#tellLines(run, gathered);
-    else gathered.lineTimer ??= this.#after(gatherMs, () => this.#tellLines(run, gathered));
+    if (left <= 0 || isMuch) this.#tellLines(run, gathered);
+    else gathered.lineTimer ??= this.#after(left, () => this.#tellLines(run, gathered));
+  }
+
+  /** The process ends, and all runs with it: what was gathered is told now. */
+  flushAll(): void {
+    for (const run of [...this.#gathered.keys()]) this.flush(run);
   }
 
   /** The run ends: what was gathered is told before its answer, and nothing of it is kept. */
@@ -122,6 +129,7 @@ export class Reports {
       gathered = {
         lines: [],
         bytes: 0,
+        linesUntil: Number.NEGATIVE_INFINITY,
         progress: undefined,
         quietUntil: 0,
         lineTimer: undefined,
@@ -152,6 +160,7 @@ export class Reports {
     if (lines.length === 0) return;
     gathered.lines = [];
     gathered.bytes = 0;
+    gathered.linesUntil = this.#runtime.now() + gatherMs;
     this.#pass(run, BrokerMethod.NodeTaskLog, { task_id: run.id, lines }, lines.length);
   }
 

@@ -60,14 +60,15 @@ class Worker {
       send: (link: number, text: string) => lines.send(`${FromWorker.Stream} ${link} ${text}`),
       limits: (link: number) => this.#links[link]?.limits ?? noItems,
     };
+    const reports = new Reports(systemRuntime, ({ link }, method, params, isDue) => {
+      const text = JSON.stringify([method, params]);
+      if (!credit.take(text.length, isDue)) return false;
+      lines.send(`${FromWorker.Report} ${link} ${text}`);
+      return true;
+    });
     this.#host = {
       runtime: systemRuntime,
-      reports: new Reports(systemRuntime, ({ link }, method, params, isDue) => {
-        const text = JSON.stringify([method, params]);
-        if (!credit.take(text.length, isDue)) return false;
-        lines.send(`${FromWorker.Report} ${link} ${text}`);
-        return true;
-      }),
+      reports,
       clientOf: (run) => nested.clientOf(run),
       pipeline: this.#pipeline,
       streamsOf: (link, id, shape) => streamsOver(links, link, id, shape),
@@ -77,7 +78,10 @@ class Worker {
         lines.add(`${FromWorker.Thrown} ${unit} ${index} ${thrownToText(error)}`);
       },
     };
-    process.once("exit", () => lines.flush());
+    process.once("exit", () => {
+      reports.flushAll();
+      lines.flush();
+    });
   }
 
   take(text: string): void {
