@@ -302,6 +302,10 @@ describe.each(kindsOfClients)("a client of %s", (_, open) => {
       "Expected params that can be stored, got an async iterable",
     );
     expect(later.$ignore.work(numbers())).toBeUndefined();
+    const known: TaskHandle = later.work();
+    expect(await known.wait()).toBe(1);
+    await expect(known.reload([numbers()])).rejects.toThrow("Expected params that can be stored");
+    expect(await known.status()).toBe("FINISHED");
   });
 
   it("tells what handlers tell within bounds, and never fails them for it", async () => {

@@ -349,7 +349,10 @@ describe("tasks that a node runs for itself", () => {
     const { requestEndpoint } = await startBroker();
     const node = new Node({ dispatcher: new Dispatcher() });
     node.addBroker(requestEndpoint);
-    expect(() => node.runLocal("watch", 7 as never)).toThrow("Expected `params` to be an array");
+    async function* items(): AsyncGenerator<number> {}
+    for (const params of [7, items(), [items()], { n: items() }, [10n]]) {
+      expect(() => node.runLocal("watch", params as never)).toThrow("Expected `params` to be an array");
+    }
     node.runLocal("watch");
     await expect(node.start()).rejects.toThrow("Expected `runLocal` to be a method that the node serves");
   });

@@ -152,6 +152,10 @@ it("refuses schedules that can't be right, before the broker hears of them", asy
     expect((error as Error).message).toContain(message);
   }
   expect(asked).toEqual([]);
+  async function* items(): AsyncGenerator<number> {}
+  const streamed = $schedules.interval("a", { every: 1, name: "n", params: [items()] });
+  await expect(streamed).rejects.toThrow("Expected params that can be stored, got an async iterable");
+  expect(asked).toEqual([]);
 });
 
 it("rejects with a conflict when the name stands for something else", async () => {

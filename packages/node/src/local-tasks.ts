@@ -1,5 +1,11 @@
 // Tasks that a node runs for itself, from when it starts until they are done: its broker knows of them as of any other.
-import { type MethodDescription, OptionError, type Params, type Response } from "zerotask-core";
+import {
+  isAsyncIterable,
+  type MethodDescription,
+  OptionError,
+  type Params,
+  type Response,
+} from "zerotask-core";
 import type { Run } from "./run.ts";
 import type { Answer } from "./state/node-state.ts";
 
@@ -38,13 +44,10 @@ export class LocalTasks {
   add(method: string, params: Params): LocalRequest {
     if (typeof method !== "string" || method === "")
       throw new OptionError("method", "a method's name", method);
-    if (typeof params !== "object" || params === null) {
-      throw new OptionError("params", "an array, or an object of params by name", params);
-    }
     const task = {
       name: `${this.#tasks.length + 1}`,
       method,
-      params,
+      params: paramsOption(params),
       run: undefined,
       isDone: false,
       isToGoOn: false,
@@ -110,6 +113,20 @@ export function isLocalAttempt(id: string): boolean {
 export function checkServed(method: string, served: readonly MethodDescription[]): void {
   if (served.some(({ name }) => name === method)) return;
   throw new OptionError("runLocal", "a method that the node serves", method);
+}
+
+/** A copy, as a broker will get it: later would be too late to refuse what can't be sent. @throws OptionError */
+function paramsOption(params: unknown): Params {
+  const expected = "an array, or an object of params by name, with what JSON can hold";
+  const isParams = typeof params === "object" && params !== null && !isAsyncIterable(params);
+  if (!isParams || Object.values(params).some(isAsyncIterable)) {
+    throw new OptionError("params", expected, params);
+  }
+  try {
+    return JSON.parse(JSON.stringify(params));
+  } catch {
+    throw new OptionError("params", expected, params);
+  }
 }
 
 function requestFor({ name, method, params, run }: LocalTask): LocalRequest {

@@ -3,7 +3,7 @@ import { booleanOption, knownOptions } from "zerotask-core";
 import { progressOf } from "../events/task-event.ts";
 import type { HandleHost } from "../handle-host.ts";
 import type { Nesting } from "../nesting.ts";
-import { checkParams } from "../params.ts";
+import { checkStorable } from "../streams/inputs.ts";
 import { graceOf } from "../tasks/run-control.ts";
 import type { TrackedTask } from "../tasks/tracked-task.ts";
 import { picked } from "./local-loop.ts";
@@ -29,7 +29,7 @@ export function localHostOf(tasks: LocalTasks, nesting?: Nesting): HandleHost {
     stop: (id, options) => tasks.stop(tasks.find(id), graceOf("stop", options)),
     start: (id) => tasks.start(tasks.find(id)),
     reload: (id, params, options) => {
-      if (params !== undefined) checkParams(params);
+      if (params !== undefined) checkStorable(params);
       return tasks.reload(tasks.find(id), params, graceOf("reload", options));
     },
   };

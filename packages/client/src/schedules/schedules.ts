@@ -12,6 +12,7 @@ import {
   spanOption,
 } from "zerotask-core";
 import type { Session } from "../session.ts";
+import { checkStorable } from "../streams/inputs.ts";
 import type { MethodName, ParamsOf } from "../typing.ts";
 import { defaultName } from "./default-name.ts";
 import { type Schedule, scheduleFromWire } from "./schedule.ts";
@@ -102,6 +103,7 @@ export function schedulesOf(session: Session): Schedules {
     return ask(method, { name });
   };
   const set = async (method: string, options: AnyOptions, timing: object): Promise<Schedule> => {
+    if (options.params !== undefined) checkStorable(options.params);
     const { name = nameFor(method, options.params), ...others } = options;
     const rule = { method, name, ...others, ...timing };
     scheduleTable.check(rule);

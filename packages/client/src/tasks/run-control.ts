@@ -7,8 +7,8 @@ import {
   type Params,
   type StopOutcome,
 } from "zerotask-core";
-import { checkParams } from "../params.ts";
 import type { Session } from "../session.ts";
+import { checkStorable } from "../streams/inputs.ts";
 
 export interface StopOptions {
   /** How long the handler has to end by itself, once its signal has fired. @default 5,000 */
@@ -31,14 +31,14 @@ export async function startTask(session: Session, id: string): Promise<void> {
   await session.request(BrokerMethod.ClientTaskStart, { task_id: id });
 }
 
-/** @throws OptionError for params that are none, an unknown option, or a value out of range */
+/** @throws OptionError for params that are none, an unknown option, or a value out of range; TypeError for params that are streams */
 export async function reloadTask(
   session: Session,
   id: string,
   params: Params | undefined,
   options: StopOptions,
 ): Promise<void> {
-  if (params !== undefined) checkParams(params);
+  if (params !== undefined) checkStorable(params);
   const grace_ms = graceOf("reload", options);
   const wanted = { task_id: id, ...(params !== undefined && { params }), grace_ms };
   await session.request(BrokerMethod.ClientTaskReload, wanted, { isPatient: true });
