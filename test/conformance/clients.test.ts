@@ -283,6 +283,17 @@ describe.each(kindsOfClients)("a client of %s", (_, open) => {
     await expect(collect(later.$events())).rejects.toBeInstanceOf(ClientClosedError);
   });
 
+  it("refuses to follow what has no name", async () => {
+    const { client, later } = await open(() => undefined);
+    for (const name of ["method", "task", "event"]) {
+      for (const either of [client, later]) {
+        expect(() => either.$events({ [name]: "" })).toThrow(
+          `Expected \`${name}\` to be a string that is not empty, got ''`,
+        );
+      }
+    }
+  });
+
   it("refuses params that are none, or can't be stored, where the outcome is told", async () => {
     const { client, later } = await open((dispatcher) => dispatcher.add("work", () => 1));
     async function* numbers(): AsyncGenerator<number> {

@@ -66,7 +66,8 @@ export class Feeds {
     for (const name of ["method", "task", "event"] as const) {
       const value = filter[name];
       if (value === undefined) continue;
-      if (typeof value !== "string" || value === "") throw new OptionError(name, "a string", value);
+      if (typeof value !== "string" || value === "")
+        throw new OptionError(name, "a string that is not empty", value);
     }
     const source = this.#eventSource(filter, (event) => event);
     return this.#iterable(async () => source);

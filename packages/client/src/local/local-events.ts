@@ -57,7 +57,7 @@ export class LocalEvents {
     for (const name of filterNames) {
       const value = filter[name];
       if (value !== undefined && (typeof value !== "string" || value === "")) {
-        throw new OptionError(name, "a string", value);
+        throw new OptionError(name, "a string that is not empty", value);
       }
     }
     const { task } = filter;
