@@ -159,6 +159,24 @@ it("prints errors on stderr, with exit code 1", async () => {
   });
 });
 
+it("says why it ends where a module waits for what can't come any more", async () => {
+  const never = "new Promise(() => undefined)";
+  const folder = await folderWith({
+    "load.mjs": `await ${never};`,
+    "configure.mjs": `export const configure = () => ${never};`,
+    "open.mjs": `import { task } from "zerotask-core";
+      export const one = task("one", () => 1);
+      export const configure = (node) => node.provide("db", () => ${never});`,
+  });
+  for (const name of ["load.mjs", "configure.mjs", "open.mjs"]) {
+    expect(await runToEnd("node", join(folder, name)), name).toMatchObject({
+      code: 13,
+      out: "",
+      err: expect.stringContaining("a promise among them that nothing is left to settle"),
+    });
+  }
+});
+
 it("gives up on a broker that is not there", async () => {
   const port = await freePort();
   const ended = await runToEnd("client", "-r", String(port), "-t", "300", "add", "1", "2");

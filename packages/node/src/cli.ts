@@ -57,6 +57,11 @@ const isolations: readonly Isolation[] = ["none", "thread", "process"];
 const exitMs = 800;
 const maxProcesses = 1_000;
 
+/** By Node.js, which says nothing, where what is awaited at the top can't be settled by anything any more. */
+const neverSettledExitCode = 13;
+const neverSettled =
+  "Expected modules to be loaded, configured and to open what they provide, got a promise among them that nothing is left to settle";
+
 /** Runs `zerotask-node` until a signal ends it, or nothing is left to do for one that leaves then. */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command("zerotask-node")
@@ -88,6 +93,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     .option("--log-file <path>", "a file to log to as well, as JSON; may be given again", logFileOption)
     .version(version)
     .action((modules: string[], flags: Flags) => run(modules, flags, argv.slice(2)));
+  process.once("exit", () => {
+    if (process.exitCode === neverSettledExitCode) process.stderr.write(`${neverSettled}\n`);
+  });
   await program.parseAsync(argv).catch(exitWithError);
 }
 
