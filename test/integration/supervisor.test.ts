@@ -14,6 +14,17 @@ import { root, runToEnd } from "../support/processes.ts";
 import { until } from "../support/wait.ts";
 import { folderWith, isAlive, tellingModule, type Watched, watched } from "../support/watched.ts";
 
+/** What is seen to change in a folder until the test ends, and what goes wrong with that. */
+async function watchedChanges(folder: string): Promise<string[]> {
+  const seen: string[] = [];
+  const stopWatching = await watchModules([folder], {
+    onChange: (path) => seen.push(path),
+    onError: (error) => seen.push(String(error)),
+  });
+  onTestFinished(stopWatching);
+  return seen;
+}
+
 interface Served {
   readonly node: Watched;
   readonly client: Client;
@@ -217,12 +228,7 @@ describe("--watch", () => {
       await writeFile(file, "");
     };
     await build();
-    const seen: string[] = [];
-    const stopWatching = await watchModules([folder], {
-      onChange: (path) => seen.push(path),
-      onError: (error) => seen.push(String(error)),
-    });
-    onTestFinished(stopWatching);
+    const seen = await watchedChanges(folder);
     for (let times = 0; times < 2; times++) {
       await rm(folder, { recursive: true });
       // So long that it is taken for gone, rather than for replaced.
@@ -239,13 +245,8 @@ describe("--watch", () => {
   it("sees modules in a folder that was removed and made again at once", async () => {
     const folder = join(await folderWith({}), "built");
     const file = join(folder, "tasks.mjs");
-    const seen: string[] = [];
     await mkdir(folder);
-    const stopWatching = await watchModules([folder], {
-      onChange: (path) => seen.push(path),
-      onError: (error) => seen.push(String(error)),
-    });
-    onTestFinished(stopWatching);
+    const seen = await watchedChanges(folder);
     for (let times = 0; times < 5; times++) {
       await rm(folder, { recursive: true });
       // So soon that nobody looked meanwhile; the system may number both folders alike.

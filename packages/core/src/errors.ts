@@ -107,6 +107,11 @@ export function stoppedBefore(): TaskStoppedError {
   return new TaskStoppedError("Stopped before it began to run", ErrorCode.TaskStopped);
 }
 
+/** For handlers that read on in runs that nobody wants any more. */
+export function runUnwanted(): TaskStoppedError {
+  return new TaskStoppedError("Nobody wants this run any more", ErrorCode.TaskStopped);
+}
+
 /** The task ran too long, or waited too long to run. */
 export class TaskExpiredError extends ZeroTaskError {
   override readonly name = "TaskExpiredError";

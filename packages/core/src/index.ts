@@ -51,7 +51,7 @@ export {
   type ProducerOptions,
   StreamProducer,
 } from "./stream/producer.ts";
-export { checkedResult } from "./stream/result.ts";
+export { checkedResult, closeIterator } from "./stream/result.ts";
 export type { Batch, BatchHandler, PerCall, Results } from "./task/batch-typing.ts";
 export { isAsyncIterable } from "./task/calling.ts";
 export type { TaskContext, TaskLog } from "./task/context.ts";

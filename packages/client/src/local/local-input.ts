@@ -1,12 +1,12 @@
 // An async iterable among the params as its handler reads it: items and errors as they would arrive from elsewhere.
 import {
   checkedResult,
+  closeIterator,
   currentScope,
-  ErrorCode,
   errorFromWire,
   errorToWire,
   type Params,
-  TaskStoppedError,
+  runUnwanted,
   Turns,
 } from "zerotask-core";
 
@@ -57,7 +57,7 @@ export class LocalInput implements AsyncIterableIterator<unknown> {
   /** Nobody wants the run any more: whoever reads hears so. */
   abort(): void {
     if (this.#isOver) return;
-    this.#failure = new TaskStoppedError("Nobody wants this run any more", ErrorCode.TaskStopped);
+    this.#failure = runUnwanted();
     for (const reject of this.#waiting) reject(this.#failure);
   }
 
@@ -65,7 +65,7 @@ export class LocalInput implements AsyncIterableIterator<unknown> {
   close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    closeIterator(() => this.#open()).catch(() => undefined);
+    this.#closeItems().catch(() => undefined);
   }
 
   async #take(): Promise<Item> {
@@ -81,6 +81,10 @@ export class LocalInput implements AsyncIterableIterator<unknown> {
     }
     this.#isOver = true;
     return done;
+  }
+
+  async #closeItems(): Promise<void> {
+    await closeIterator(this.#open());
   }
 
   #open(): AsyncIterator<unknown> {
@@ -101,8 +105,4 @@ export class LocalInput implements AsyncIterableIterator<unknown> {
 /** Those among params as a handler gets them. */
 export function inputsOf(params: Params): LocalInput[] {
   return Object.values(params).filter((param) => param instanceof LocalInput);
-}
-
-async function closeIterator(open: () => AsyncIterator<unknown>): Promise<void> {
-  await open().return?.();
 }

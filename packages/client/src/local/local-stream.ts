@@ -1,5 +1,5 @@
 // A stream within a process: the reader asks for one item, and only then does the handler go on to make it.
-import { checkedResult, currentScope, Turns } from "zerotask-core";
+import { checkedResult, closeIterator, currentScope, Turns } from "zerotask-core";
 import type { Deferred } from "../deferred.ts";
 import { deferred } from "../deferred.ts";
 import { copyValue } from "./copy.ts";
@@ -80,7 +80,7 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
       this.#onUnwanted = resolve;
     });
     // Also while it makes an item; here, as a handler is in its run where it is told to end.
-    const closed = unwanted.then(() => close(iterator));
+    const closed = unwanted.then(() => closeIterator(iterator));
     if (this.#state !== "open") this.#onUnwanted?.();
     try {
       await Promise.race([this.#give(iterator, closed), closed]);
@@ -100,7 +100,7 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
       try {
         item = copyValue("items", value) ?? null;
       } catch (error) {
-        await close(iterator);
+        await closeIterator(iterator);
         throw error;
       }
       this.hasFlowed = true;
@@ -139,8 +139,4 @@ export class LocalStream implements AsyncIterableIterator<unknown> {
     }
     return this.#state === "open";
   }
-}
-
-async function close(iterator: AsyncIterator<unknown>): Promise<void> {
-  await iterator.return?.();
 }

@@ -6,7 +6,7 @@ import { ErrorCode } from "../protocol/error-codes.ts";
 import { isDeeperThan, isLongerThan } from "../protocol/json.ts";
 import { type ErrorObject, errorObject } from "../protocol/messages.ts";
 import type { StreamGrant, StreamWindow } from "../protocol/streams.ts";
-import { checkedResult } from "./result.ts";
+import { checkedResult, closeIterator } from "./result.ts";
 
 /** A batch as it is sent: its items are JSON already. */
 export interface EncodedBatch {
@@ -93,7 +93,7 @@ export class StreamProducer {
    * @throws what the iterable threw, and TypeError or TooLargeError for an item that can't be sent, unless errors are sent
    */
   async run(items: AsyncIterable<unknown>): Promise<void> {
-    if (this.#isStopped) return close(items[Symbol.asyncIterator]());
+    if (this.#isStopped) return closeIterator(items[Symbol.asyncIterator]());
     let iterator: AsyncIterator<unknown>;
     try {
       iterator = items[Symbol.asyncIterator]();
@@ -101,7 +101,7 @@ export class StreamProducer {
       return this.#finish({ error });
     }
     const stopped = new Promise<void>((resolve, reject) => {
-      this.#onStopped = () => void close(iterator).then(resolve, reject);
+      this.#onStopped = () => void closeIterator(iterator).then(resolve, reject);
     });
     await Promise.race([this.#all(iterator, stopped), stopped]);
     this.#onStopped = undefined;
@@ -172,7 +172,7 @@ export class StreamProducer {
       try {
         this.#add(value);
       } catch (error) {
-        await close(iterator).catch(() => undefined);
+        await closeIterator(iterator).catch(() => undefined);
         throw error;
       }
       if (this.#now() - this.#tickAt >= maxTickMs) await this.#tick();
@@ -271,10 +271,6 @@ export class StreamProducer {
     this.#wake = undefined;
     wake?.();
   }
-}
-
-async function close(iterator: AsyncIterator<unknown>): Promise<void> {
-  await iterator.return?.();
 }
 
 function encodeItem(item: unknown, { bytes, depth }: ItemLimits): string {

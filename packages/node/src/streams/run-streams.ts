@@ -10,12 +10,12 @@ import {
   Push,
   type Request,
   type Response,
+  runUnwanted,
   type StreamBatch,
   StreamConsumer,
   type StreamGrant,
   StreamProducer,
   type StreamShape,
-  TaskStoppedError,
 } from "zerotask-core";
 
 /** What carries the streams of a run to the broker. Anything may get lost: then `resume` is called. */
@@ -101,7 +101,7 @@ export class RunStreams {
   abort(): void {
     this.#output?.stop();
     for (const input of this.#inputs.values()) {
-      input.finish(new TaskStoppedError("Nobody wants this run any more", ErrorCode.TaskStopped));
+      input.finish(runUnwanted());
     }
   }
 }
